@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
   AddressError,
@@ -118,7 +118,7 @@ describe("source keys", () => {
   });
 
   it("neighbouring addresses spread over all shards evenly", () => {
-    const load = new Array<number>(SHARD_COUNT).fill(0);
+    const load = Array.from({ length: SHARD_COUNT }, () => 0);
     for (let host = 0; host < 65_536; host++) {
       const shard = shardOf(0, 0, 0xffff, 0x0a000000 + host);
       load[shard] = (load[shard] ?? 0) + 1;

@@ -1,0 +1,6 @@
+export * from "./config-error.ts";
+export { formatBytes } from "./fields.ts";
+export * from "./load-config.ts";
+export * from "./unknown-variables.ts";
+export * from "./variables.ts";
+export * from "./variables-page.ts";

@@ -1,0 +1,378 @@
+import {
+  boolean,
+  bytes,
+  type Field,
+  integer,
+  integerOf,
+  interfaces,
+  listenAddress,
+  natsUrls,
+  oneOf,
+  path,
+  prefixes,
+  seconds,
+  text,
+} from "./fields.ts";
+
+export type ServiceName = "capture" | "detector" | "enforcer" | "metrics" | "cli";
+
+/** A variable: the one place that knows its name, meaning, default and readers. */
+export type Variable<T = unknown> = {
+  readonly name: string;
+  readonly field: Field<T>;
+  /** The default as one would write it; undefined: no default, the value may be missing. */
+  readonly fallback: string | undefined;
+  readonly description: string;
+  readonly readBy: readonly ServiceName[];
+};
+
+export type VariableGroup = {
+  readonly title: string;
+  readonly variables: readonly Variable[];
+};
+
+const everyone = ["capture", "detector", "enforcer", "metrics", "cli"] as const;
+const sensor = ["capture", "enforcer", "cli"] as const;
+
+const MAX_WINDOW_SECONDS = 86_400;
+const KIB = 1024;
+const MIB = 1024 ** 2;
+const GIB = 1024 ** 3;
+
+const detection = {
+  windowSeconds: {
+    name: "PW_PORTSCAN_TIME_THRESHOLD",
+    field: seconds(0.001, MAX_WINDOW_SECONDS),
+    fallback: "60",
+    readBy: ["detector", "cli"],
+    description:
+      "Rule `vertical`: the window in which distinct ports count, in seconds. Both ends belong to it.",
+  },
+  portThreshold: {
+    name: "PW_PORTSCAN_PORT_THRESHOLD",
+    field: integer(1, 1024),
+    fallback: "3",
+    readBy: ["detector", "cli"],
+    description:
+      "Rule `vertical`: so many distinct ports of one destination within the window are a scan.",
+  },
+  verticalAction: {
+    name: "PW_VERTICAL_ACTION",
+    field: oneOf("block", "alert", "off"),
+    fallback: "block",
+    readBy: ["detector"],
+    description: "Rule `vertical`: what follows when it fires.",
+  },
+  horizontalWindowSeconds: {
+    name: "PW_HORIZONTAL_TIME_THRESHOLD",
+    field: seconds(0.001, MAX_WINDOW_SECONDS),
+    fallback: "300",
+    readBy: ["detector"],
+    description: "Rule `horizontal`: the window in which distinct destinations count, in seconds.",
+  },
+  horizontalThreshold: {
+    name: "PW_HORIZONTAL_ADDRESS_THRESHOLD",
+    field: integer(1, 1024),
+    fallback: "25",
+    readBy: ["detector"],
+    description:
+      "Rule `horizontal`: so many distinct destinations on one port within the window fire it.",
+  },
+  horizontalAction: {
+    name: "PW_HORIZONTAL_ACTION",
+    field: oneOf("block", "alert", "off"),
+    fallback: "alert",
+    readBy: ["detector"],
+    description: "Rule `horizontal`: what follows when it fires.",
+  },
+  spreadWindowSeconds: {
+    name: "PW_SPREAD_TIME_THRESHOLD",
+    field: seconds(0.001, MAX_WINDOW_SECONDS),
+    fallback: "300",
+    readBy: ["detector"],
+    description:
+      "Rule `spread`: the window in which distinct pairs of destination and port count, in seconds.",
+  },
+  spreadThreshold: {
+    name: "PW_SPREAD_TARGET_THRESHOLD",
+    field: integer(1, 1024),
+    fallback: "25",
+    readBy: ["detector"],
+    description:
+      "Rule `spread`: so many distinct pairs of destination and port over the whole fleet fire it.",
+  },
+  spreadAction: {
+    name: "PW_SPREAD_ACTION",
+    field: oneOf("block", "alert", "off"),
+    fallback: "alert",
+    readBy: ["detector"],
+    description: "Rule `spread`: what follows when it fires.",
+  },
+  ipv6SourceBits: {
+    name: "PW_IPV6_PREFIX",
+    field: integer(16, 128),
+    fallback: "64",
+    readBy: ["capture", "detector", "enforcer", "cli"],
+    description:
+      "IPv6 sources are judged and blocked by prefixes of this length. The same on all hosts.",
+  },
+  detectorTtlSeconds: {
+    name: "PW_DETECTOR_TTL",
+    field: seconds(1, 300),
+    fallback: "5",
+    readBy: ["detector"],
+    description:
+      "A detector that says nothing for so many seconds counts as crashed, and the others take its shards.",
+  },
+  detectorCapacity: {
+    name: "PW_DETECTOR_CAPACITY",
+    field: integer(1024, 8_388_608),
+    fallback: "65536",
+    readBy: ["detector"],
+    description:
+      "Keys each rule keeps windows for; fixes the memory. The least recently seen leaves first, and is counted.",
+  },
+} as const satisfies Record<string, Variable>;
+
+const blocking = {
+  enforce: {
+    name: "PW_ENFORCE",
+    field: boolean(),
+    fallback: "True",
+    readBy: ["capture"],
+    description:
+      "False: a dry run. Everything works, would-be drops are counted, nothing is dropped.",
+  },
+  blockTtlSeconds: {
+    name: "PW_BLOCK_TTL",
+    field: seconds(0, 10 * 365 * 86_400),
+    fallback: "0",
+    readBy: ["detector"],
+    description: "How long a source stays blocked, in seconds; 0: until it is unblocked.",
+  },
+  whitelistSelf: {
+    name: "PW_WHITELIST_SELF",
+    field: boolean(),
+    fallback: "True",
+    readBy: sensor,
+    description: "Never block the addresses of the watched interfaces. Followed when they change.",
+  },
+  allow: {
+    name: "PW_ALLOW",
+    field: prefixes(),
+    fallback: "",
+    readBy: ["capture", "enforcer"],
+    description:
+      "Addresses and CIDRs that are never dropped and never counted as scanners, besides the host's own.",
+  },
+  blockedEntries: {
+    name: "PW_BLOCKED_ENTRIES",
+    field: integer(16, 16_777_216),
+    fallback: "262144",
+    readBy: ["capture"],
+    description:
+      "Sources that an interface's block map can hold. A full map refuses more, and says so.",
+  },
+  allowedEntries: {
+    name: "PW_ALLOWED_ENTRIES",
+    field: integer(16, 1_048_576),
+    fallback: "16384",
+    readBy: ["capture"],
+    description: "Prefixes that an interface's allow list can hold.",
+  },
+} as const satisfies Record<string, Variable>;
+
+const capture = {
+  interfaces: {
+    name: "PW_IFDEV",
+    field: interfaces(),
+    fallback: "lo",
+    readBy: sensor,
+    description: "Interfaces to watch. Each gets a program and maps of its own.",
+  },
+  xdpMode: {
+    name: "PW_XDP_MODE",
+    field: oneOf("auto", "native", "skb"),
+    fallback: "auto",
+    readBy: ["capture"],
+    description:
+      "How the program is attached: `native` in the driver, `skb` in the stack; `auto` tries them in this order.",
+  },
+  listenerLookup: {
+    name: "PW_LISTENER_LOOKUP",
+    field: boolean(),
+    fallback: "False",
+    readBy: ["capture"],
+    description:
+      "Look up whether a probed port has a listener, and say so in each record. Costs a socket lookup per attempt.",
+  },
+  ringBytes: {
+    name: "PW_RING_BYTES",
+    field: bytes(4 * KIB, GIB),
+    fallback: "16MiB",
+    readBy: ["capture"],
+    description:
+      "Size of an interface's ring buffer; rounded up to a power of two. An attempt takes 64 bytes.",
+  },
+  publishBufferBytes: {
+    name: "PW_PUBLISH_BUFFER_BYTES",
+    field: bytes(MIB, 4 * GIB),
+    fallback: "64MiB",
+    readBy: ["capture"],
+    description:
+      "What capture holds back while NATS is slow or away; then the oldest goes, and is counted.",
+  },
+  bpffsDir: {
+    name: "PW_PIN_DIR",
+    field: path(),
+    fallback: "/sys/fs/bpf/packetwatch",
+    readBy: sensor,
+    description: "Folder for pins, in a BPF file system. Each interface has a folder in it.",
+  },
+  bpfObject: {
+    name: "PW_BPF_OBJECT",
+    field: path(),
+    fallback: "build/packetwatch.bpf.o",
+    readBy: ["capture"],
+    description: "The compiled BPF program.",
+  },
+} as const satisfies Record<string, Variable>;
+
+const nats = {
+  natsServers: {
+    name: "PW_NATS_URL",
+    field: natsUrls(),
+    fallback: "nats://127.0.0.1:4222",
+    readBy: everyone,
+    description: "The NATS servers of the fleet.",
+  },
+  streamReplicas: {
+    name: "PW_STREAM_REPLICAS",
+    field: integerOf(1, 3, 5),
+    fallback: "1",
+    readBy: ["detector"],
+    description: "Copies of each stream in a NATS cluster of at least so many servers.",
+  },
+  synStreamBytes: {
+    name: "PW_SYN_STREAM_BYTES",
+    field: bytes(MIB, 1024 * GIB),
+    fallback: "256MiB",
+    readBy: ["detector"],
+    description: "Memory of the stream that keeps connection attempts for replay.",
+  },
+  maxVerdicts: {
+    name: "PW_MAX_VERDICTS",
+    field: integer(16, 16_777_216),
+    fallback: "262144",
+    readBy: ["detector"],
+    description: "Verdicts that the verdict stream holds. A full one refuses more, and says so.",
+  },
+  historySeconds: {
+    name: "PW_HISTORY_SECONDS",
+    field: integer(60, 10 * 365 * 86_400),
+    fallback: "604800",
+    readBy: ["detector"],
+    description: "How long verdicts, alerts and what enforcers did can be read back, in seconds.",
+  },
+  historyBytes: {
+    name: "PW_HISTORY_BYTES",
+    field: bytes(MIB, 1024 * GIB),
+    fallback: "256MiB",
+    readBy: ["detector"],
+    description: "Disk space of that history.",
+  },
+} as const satisfies Record<string, Variable>;
+
+const metrics = {
+  prometheusPort: {
+    name: "PW_PROMETHEUS_PORT",
+    field: integer(1, 65_535),
+    fallback: "9090",
+    readBy: ["metrics", "cli"],
+    description: "Where `metrics` serves /metrics, /healthz and /readyz.",
+  },
+  prometheusAddress: {
+    name: "PW_PROMETHEUS_ADDRESS",
+    field: listenAddress(),
+    fallback: "0.0.0.0",
+    readBy: ["metrics"],
+    description: "The address that `metrics` listens on.",
+  },
+} as const satisfies Record<string, Variable>;
+
+const everyService = {
+  host: {
+    name: "PW_HOST",
+    field: text(
+      "a host name: letters, digits, dots, dashes and underscores, at most 253",
+      /^[A-Za-z0-9_.-]{1,253}$/,
+    ),
+    fallback: undefined,
+    readBy: everyone,
+    description: "This host's name in messages and metrics; without it, what the system says.",
+  },
+  logLevel: {
+    name: "PW_LOG_LEVEL",
+    field: oneOf("trace", "debug", "info", "warn", "error", "fatal"),
+    fallback: "info",
+    readBy: everyone,
+    description: "The least severity that is logged.",
+  },
+  drainTimeoutSeconds: {
+    name: "PW_DRAIN_TIMEOUT",
+    field: seconds(0, 300),
+    fallback: "5",
+    readBy: everyone,
+    description:
+      "How long a service that is told to stop may take to finish what it holds, in seconds.",
+  },
+} as const satisfies Record<string, Variable>;
+
+const startUp = {
+  runtime: {
+    name: "PW_RUNTIME",
+    field: oneOf("native", "docker"),
+    fallback: "native",
+    readBy: ["cli"],
+    description:
+      "Where `packetwatch up` runs NATS and the services: as processes of this host, or in containers.",
+  },
+  runDir: {
+    name: "PW_RUN_DIR",
+    field: path(),
+    fallback: ".run",
+    readBy: ["cli"],
+    description:
+      "Folder for process ids, logs and the data of NATS; from the repository, where it is relative.",
+  },
+  natsPort: {
+    name: "PW_NATS_PORT",
+    field: integer(1, 65_535),
+    fallback: "4222",
+    readBy: ["cli"],
+    description:
+      "Port of the NATS server that `packetwatch up` starts; it starts none where PW_NATS_URL is set.",
+  },
+} as const satisfies Record<string, Variable>;
+
+/** All variables, under the names that a Config has. */
+export const variables = {
+  ...detection,
+  ...blocking,
+  ...capture,
+  ...nats,
+  ...metrics,
+  ...everyService,
+  ...startUp,
+} as const satisfies Record<string, Variable>;
+
+/** The same for readers: in the order in which docs/variables.md shows them. */
+export const variableGroups: readonly VariableGroup[] = [
+  { title: "Detection", variables: Object.values(detection) },
+  { title: "Blocking", variables: Object.values(blocking) },
+  { title: "Capture", variables: Object.values(capture) },
+  { title: "NATS", variables: Object.values(nats) },
+  { title: "Metrics", variables: Object.values(metrics) },
+  { title: "Every service", variables: Object.values(everyService) },
+  { title: "make and packetwatch up", variables: Object.values(startUp) },
+];

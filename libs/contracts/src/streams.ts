@@ -1,0 +1,110 @@
+/** The JetStream streams of contract v1, as plain data; libs/bus creates them. */
+import { subjects } from "./subjects.ts";
+
+export const streamNames = {
+  syn: "PACKETWATCH_SYN",
+  verdict: "PACKETWATCH_VERDICT",
+  history: "PACKETWATCH_HISTORY",
+} as const;
+
+/** The KV bucket in which detectors announce themselves. */
+export const DETECTOR_BUCKET = "packetwatch_detectors";
+
+/** SYNs are kept this much longer than the longest window, for a detector that is slow to take over. */
+export const SYN_MARGIN_SECONDS = 60;
+
+/** How long the mark of an expired verdict stays readable for those who come back. */
+export const VERDICT_MARKER_SECONDS = 3600;
+
+export type StreamSpec = {
+  readonly name: string;
+  readonly description: string;
+  readonly subjects: readonly string[];
+  readonly storage: "memory" | "file";
+  readonly replicas: number;
+  readonly maxBytes: number;
+  readonly maxMessages: number;
+  readonly maxMessagesPerSubject: number;
+  /** 0 = no limit of age. */
+  readonly maxAgeSeconds: number;
+  readonly duplicateWindowSeconds: number;
+  readonly discard: "old" | "new";
+  /** Message TTLs are allowed, and an expired message leaves a mark for this long. */
+  readonly markerSeconds?: number;
+  /** Streams whose messages are copied in. */
+  readonly sources?: readonly string[];
+};
+
+export type StreamSizes = {
+  readonly longestWindowSeconds: number;
+  readonly synBytes: number;
+  readonly verdictMessages: number;
+  readonly historySeconds: number;
+  readonly historyBytes: number;
+  readonly replicas: number;
+};
+
+/** An average verdict with full evidence is smaller than this, subject and headers included. */
+const VERDICT_BYTES = 4096;
+
+export function streamSpecs(sizes: StreamSizes): readonly StreamSpec[] {
+  return [synStream(sizes), verdictStream(sizes), historyStream(sizes)];
+}
+
+/** How long a detector that takes a shard must be able to look back, in whole seconds. */
+export function replaySeconds(longestWindowSeconds: number): number {
+  return Math.ceil(longestWindowSeconds) + SYN_MARGIN_SECONDS;
+}
+
+function synStream(sizes: StreamSizes): StreamSpec {
+  return {
+    name: streamNames.syn,
+    description: "Connection attempts, by shard of their source",
+    subjects: [subjects.everySyn],
+    storage: "memory",
+    replicas: sizes.replicas,
+    maxBytes: sizes.synBytes,
+    maxMessages: -1,
+    maxMessagesPerSubject: -1,
+    maxAgeSeconds: replaySeconds(sizes.longestWindowSeconds),
+    duplicateWindowSeconds: 60,
+    discard: "old",
+  };
+}
+
+function verdictStream(sizes: StreamSizes): StreamSpec {
+  return {
+    name: streamNames.verdict,
+    description: "Verdicts: the last one of a subject is in force",
+    subjects: [subjects.everyVerdict],
+    storage: "file",
+    replicas: sizes.replicas,
+    maxBytes: sizes.verdictMessages * VERDICT_BYTES,
+    maxMessages: sizes.verdictMessages,
+    maxMessagesPerSubject: 1,
+    maxAgeSeconds: 0,
+    // A replay can repeat every verdict that SYNs in the stream can cause.
+    duplicateWindowSeconds: replaySeconds(sizes.longestWindowSeconds) + SYN_MARGIN_SECONDS,
+    // A full list refuses new verdicts: the blocks that are in force stay.
+    discard: "new",
+    markerSeconds: VERDICT_MARKER_SECONDS,
+  };
+}
+
+function historyStream(sizes: StreamSizes): StreamSpec {
+  return {
+    name: streamNames.history,
+    description: "Verdicts, alerts and what enforcers did, for explain and auditors",
+    subjects: [subjects.everyAlert, subjects.everyApplied],
+    storage: "file",
+    replicas: sizes.replicas,
+    maxBytes: sizes.historyBytes,
+    maxMessages: -1,
+    maxMessagesPerSubject: -1,
+    maxAgeSeconds: sizes.historySeconds,
+    // nats-server refuses a duplicate window that is longer than the age limit.
+    duplicateWindowSeconds: Math.min(120, sizes.historySeconds),
+    discard: "old",
+    sources: [streamNames.verdict],
+  };
+}

@@ -1,0 +1,73 @@
+/**
+ * Verdict, version 1, JSON on `packetwatch.v1.verdict.<address>`: the last
+ * message of a subject is the desired state of its source on every host.
+ */
+import { z } from "zod";
+import {
+  ipAddress,
+  MAX_EVIDENCE_ENTRIES,
+  name,
+  port,
+  sourcePrefix,
+  timestampUs,
+} from "./fields.ts";
+import { encodeJson, parseJson } from "./json.ts";
+
+export const VERDICT_VERSION = 1;
+
+export const ruleName = z.enum(["vertical", "horizontal", "spread"]);
+export type RuleName = z.infer<typeof ruleName>;
+
+/** What a rule saw in its window, the deciding attempt included. */
+export const evidence = z.object({
+  /** Distinct items that the rule counts: at the decision, its threshold. */
+  count: z.number().int().positive(),
+  windowSeconds: z.number().positive(),
+  destinations: z.array(ipAddress).max(MAX_EVIDENCE_ENTRIES),
+  ports: z.array(port).max(MAX_EVIDENCE_ENTRIES),
+  /** Hosts whose sensor saw the deciding attempt. */
+  hosts: z.array(name).max(MAX_EVIDENCE_ENTRIES),
+  firstSeenUs: timestampUs,
+  lastSeenUs: timestampUs,
+});
+export type Evidence = z.infer<typeof evidence>;
+
+const common = {
+  version: z.literal(VERDICT_VERSION),
+  /** Derived from source, rule and deciding attempt, so that a replay gives it again. */
+  id: name,
+  source: sourcePrefix,
+  /** `detector/<instance>` or `operator/<who>`. */
+  decidedBy: name,
+  issuedUs: timestampUs,
+};
+
+const block = z.object({
+  ...common,
+  kind: z.literal("block"),
+  rule: z.union([ruleName, z.literal("operator")]),
+  /** null: until it is lifted. */
+  expiresUs: timestampUs.nullable(),
+  evidence: evidence.nullable(),
+  reason: z.string().max(512).optional(),
+});
+
+const unblock = z.object({
+  ...common,
+  kind: z.literal("unblock"),
+  reason: z.string().max(512).optional(),
+});
+
+export const verdictSchema = z.discriminatedUnion("kind", [block, unblock]);
+export type Verdict = z.infer<typeof verdictSchema>;
+export type BlockVerdict = z.infer<typeof block>;
+export type UnblockVerdict = z.infer<typeof unblock>;
+
+export function encodeVerdict(verdict: Verdict): Uint8Array {
+  return encodeJson(verdict);
+}
+
+/** Throws ContractError. */
+export function decodeVerdict(payload: Uint8Array): Verdict {
+  return parseJson("verdict v1", verdictSchema, payload);
+}
