@@ -1,0 +1,448 @@
+import { type ContractErrorCode, unparsedReasons } from "@packetwatch/contracts";
+import { counter, gauge, histogram, type MetricCatalogue } from "./metric-definition.ts";
+
+const process = ["capture", "detector", "enforcer", "metrics"] as const;
+const kernel = ["kernel"] as const;
+const capture = ["capture"] as const;
+const detector = ["detector"] as const;
+const enforcer = ["enforcer"] as const;
+const metrics = ["metrics"] as const;
+
+const perHost = { host: "any" } as const;
+const perInterface = { host: "any", interface: "any" } as const;
+const perProcess = { service: process, host: "any" } as const;
+
+/** Every code, so that each series is there, at zero, before its first rejection. */
+const contractReasons = [
+  "too_short",
+  "too_long",
+  "bad_version",
+  "bad_family",
+  "bad_length",
+  "bad_value",
+  "bad_json",
+  "bad_schema",
+] as const satisfies readonly ContractErrorCode[];
+const rules = ["vertical", "horizontal", "spread"] as const;
+
+const reactionBucketsSeconds = [
+  0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30,
+] as const;
+
+/** Every metric, declared once. A series that isn't declared here is not served. */
+export const catalogue = {
+  conn_count_total: counter({
+    services: [],
+    unit: "packets",
+    labels: {},
+    help: "number of new connections",
+  }),
+
+  packetwatch_syn_seen_total: counter({
+    services: kernel,
+    unit: "packets",
+    labels: { ...perInterface, family: ["ipv4", "ipv6"] },
+    help: "Connection attempts (SYN without ACK) that the XDP program saw; each is reported, dropped, or lost to a full ring",
+  }),
+  packetwatch_syn_reported_total: counter({
+    services: kernel,
+    unit: "packets",
+    labels: perInterface,
+    help: "Connection attempts written to the ring buffer",
+  }),
+  packetwatch_syn_ring_full_total: counter({
+    services: kernel,
+    unit: "packets",
+    labels: perInterface,
+    help: "Connection attempts passed, and lost to detection because the ring buffer was full (PW_RING_BYTES)",
+  }),
+  packetwatch_syn_dropped_total: counter({
+    services: kernel,
+    unit: "packets",
+    labels: perInterface,
+    help: "Connection attempts of blocked sources, dropped",
+  }),
+  packetwatch_syn_would_drop_total: counter({
+    services: kernel,
+    unit: "packets",
+    labels: perInterface,
+    help: "Connection attempts of blocked sources, passed because enforcement is off (PW_ENFORCE)",
+  }),
+  packetwatch_syn_allowed_total: counter({
+    services: kernel,
+    unit: "packets",
+    labels: perInterface,
+    help: "Connection attempts of allow-listed sources: they pass, and never count as a scan",
+  }),
+  packetwatch_syn_spared_total: counter({
+    services: kernel,
+    unit: "packets",
+    labels: perInterface,
+    help: "Connection attempts of blocked sources, passed because the source is allow-listed",
+  }),
+  packetwatch_syn_flags_hidden_total: counter({
+    services: kernel,
+    unit: "packets",
+    labels: perInterface,
+    help: "First fragments that end before the TCP flags, taken for connection attempts",
+  }),
+  packetwatch_unparsed_packets_total: counter({
+    services: kernel,
+    unit: "packets",
+    labels: { ...perInterface, reason: unparsedReasons },
+    help: "Packets that could not be parsed and were passed, by the header that stopped it",
+  }),
+
+  packetwatch_capture_records_total: counter({
+    services: capture,
+    unit: "records",
+    labels: perHost,
+    help: "Records read from the ring buffers; each is published, dropped with a reason, or still buffered",
+  }),
+  packetwatch_capture_published_records_total: counter({
+    services: capture,
+    unit: "records",
+    labels: perHost,
+    help: "Records in batches that NATS has acknowledged",
+  }),
+  packetwatch_capture_dropped_records_total: counter({
+    services: capture,
+    unit: "records",
+    labels: { ...perHost, reason: ["buffer_full", "shutdown", "bad_record"] },
+    help: "Records read from the ring buffers and never published (PW_PUBLISH_BUFFER_BYTES, PW_DRAIN_TIMEOUT)",
+  }),
+  packetwatch_capture_published_batches_total: counter({
+    services: capture,
+    unit: "batches",
+    labels: perHost,
+    help: "Batches that NATS has acknowledged",
+  }),
+  packetwatch_capture_published_bytes_total: counter({
+    services: capture,
+    unit: "bytes",
+    labels: perHost,
+    help: "Bytes of the batches that NATS has acknowledged",
+  }),
+  packetwatch_capture_publish_failures_total: counter({
+    services: capture,
+    unit: "failures",
+    labels: perHost,
+    help: "Batches that NATS did not acknowledge in time or refused; they are published again",
+  }),
+  packetwatch_capture_buffered_records: gauge({
+    services: capture,
+    unit: "records",
+    labels: perHost,
+    aggregator: "sum",
+    help: "Records read and not yet acknowledged",
+  }),
+  packetwatch_capture_buffered_bytes: gauge({
+    services: capture,
+    unit: "bytes",
+    labels: perHost,
+    aggregator: "sum",
+    help: "Bytes that wait for NATS; at PW_PUBLISH_BUFFER_BYTES the oldest are dropped",
+  }),
+  packetwatch_capture_xdp_mode: gauge({
+    services: capture,
+    unit: "1",
+    labels: { ...perInterface, mode: ["native", "skb"] },
+    aggregator: "max",
+    help: "1 for the mode in which the XDP program is attached",
+  }),
+  packetwatch_capture_ring_bytes: gauge({
+    services: capture,
+    unit: "bytes",
+    labels: perInterface,
+    aggregator: "max",
+    help: "Size of the ring buffer",
+  }),
+  packetwatch_capture_ring_used_bytes: gauge({
+    services: capture,
+    unit: "bytes",
+    labels: perInterface,
+    aggregator: "max",
+    help: "Bytes in the ring buffer that capture has not read yet",
+  }),
+
+  packetwatch_detector_events_total: counter({
+    services: detector,
+    unit: "events",
+    labels: {},
+    help: "Connection attempts judged, replays after a takeover included",
+  }),
+  packetwatch_detector_allowed_events_total: counter({
+    services: detector,
+    unit: "events",
+    labels: {},
+    help: "Connection attempts that no rule counted because their source is allow-listed",
+  }),
+  packetwatch_detector_quiet_events_total: counter({
+    services: detector,
+    unit: "events",
+    labels: {},
+    help: "Connection attempts that no rule counted because their source is blocked already",
+  }),
+  packetwatch_detector_before_unblock_events_total: counter({
+    services: detector,
+    unit: "events",
+    labels: {},
+    help: "Connection attempts that no rule counted because their source was unblocked after them",
+  }),
+  packetwatch_detector_late_events_total: counter({
+    services: detector,
+    unit: "events",
+    labels: {},
+    help: "Connection attempts that came too late for a rule's window, once for each rule",
+  }),
+  packetwatch_detector_rejected_batches_total: counter({
+    services: detector,
+    unit: "batches",
+    labels: { reason: contractReasons },
+    help: "Batches that break their contract; nothing of them was used",
+  }),
+  packetwatch_detector_evicted_keys_total: counter({
+    services: detector,
+    unit: "keys",
+    labels: { rule: rules },
+    help: "Keys that left a full table while their window was open: a scan of theirs may be missed (PW_DETECTOR_CAPACITY)",
+  }),
+  packetwatch_detector_evicted_verdicts_total: counter({
+    services: detector,
+    unit: "verdicts",
+    labels: {},
+    help: "Verdicts in force that a detector had no room to remember: their sources may be judged again",
+  }),
+  packetwatch_detector_suppressed_alerts_total: counter({
+    services: detector,
+    unit: "alerts",
+    labels: { rule: rules },
+    help: "Alerts held back because the same source fired the same rule shortly before",
+  }),
+  packetwatch_detector_tracked_keys: gauge({
+    services: detector,
+    unit: "keys",
+    labels: { rule: rules },
+    aggregator: "sum",
+    help: "Keys that have a window open",
+  }),
+  packetwatch_detector_verdicts_total: counter({
+    services: detector,
+    unit: "verdicts",
+    labels: { rule: rules, action: ["block", "alert"] },
+    help: "Verdicts and alerts that NATS has stored; one that two detectors reach counts once",
+  }),
+  packetwatch_detector_verdict_failures_total: counter({
+    services: detector,
+    unit: "failures",
+    labels: { reason: ["publish", "stream_full", "breaker"] },
+    help: "Verdicts that were not stored at the first try, or not at all",
+  }),
+  packetwatch_detector_owned_shards: gauge({
+    services: detector,
+    unit: "shards",
+    labels: {},
+    aggregator: "sum",
+    help: "Shards that detectors read; over all detectors it should be 64",
+  }),
+  packetwatch_detector_lag_messages: gauge({
+    services: detector,
+    unit: "messages",
+    labels: {},
+    aggregator: "sum",
+    help: "Batches stored and not yet judged, over all shards",
+  }),
+  packetwatch_detector_worst_lag_messages: gauge({
+    services: detector,
+    unit: "messages",
+    labels: {},
+    aggregator: "max",
+    help: "Batches stored and not yet judged, in the detector that has most of them",
+  }),
+  packetwatch_detector_verdict_latency_seconds: histogram({
+    services: detector,
+    unit: "seconds",
+    labels: {},
+    buckets: reactionBucketsSeconds,
+    help: "From the deciding connection attempt, on its sensor's clock, to the stored verdict",
+  }),
+
+  packetwatch_enforcer_blocks: gauge({
+    services: enforcer,
+    unit: "blocks",
+    labels: perHost,
+    aggregator: "max",
+    help: "Blocks in force",
+  }),
+  packetwatch_enforcer_block_capacity: gauge({
+    services: enforcer,
+    unit: "blocks",
+    labels: perHost,
+    aggregator: "min",
+    help: "Blocks that the smallest block map can hold (PW_BLOCKED_ENTRIES)",
+  }),
+  packetwatch_enforcer_applied_total: counter({
+    services: enforcer,
+    unit: "verdicts",
+    labels: { ...perHost, action: ["blocked", "lifted", "spared", "failed"] },
+    help: "Verdicts carried out, by what was done",
+  }),
+  packetwatch_enforcer_rejected_verdicts_total: counter({
+    services: enforcer,
+    unit: "verdicts",
+    labels: { ...perHost, reason: contractReasons },
+    help: "Verdicts that break their contract; nothing of them was used",
+  }),
+  packetwatch_enforcer_map_full_total: counter({
+    services: enforcer,
+    unit: "blocks",
+    labels: perHost,
+    help: "Blocks that a full block map refused (PW_BLOCKED_ENTRIES)",
+  }),
+  packetwatch_enforcer_sequence: gauge({
+    services: enforcer,
+    unit: "1",
+    labels: perHost,
+    aggregator: "max",
+    help: "Stream sequence of the last verdict taken in",
+  }),
+  packetwatch_enforcer_behind_messages: gauge({
+    services: enforcer,
+    unit: "messages",
+    labels: perHost,
+    aggregator: "max",
+    help: "Verdicts stored and not yet taken in",
+  }),
+  packetwatch_enforcer_reaction_seconds: histogram({
+    services: enforcer,
+    unit: "seconds",
+    labels: {},
+    buckets: reactionBucketsSeconds,
+    help: "From the deciding connection attempt, on its sensor's clock, to the write of the block map",
+  }),
+  packetwatch_enforcer_reconciles_total: counter({
+    services: enforcer,
+    unit: "reconciles",
+    labels: { ...perHost, reason: ["start", "new_maps"] },
+    help: "Comparisons of a whole block map with all verdicts in force",
+  }),
+
+  packetwatch_metrics_messages_total: counter({
+    services: metrics,
+    unit: "messages",
+    labels: {},
+    help: "Telemetry messages taken in",
+  }),
+  packetwatch_metrics_rejected_messages_total: counter({
+    services: metrics,
+    unit: "messages",
+    labels: { reason: [...contractReasons, "wrong_subject", "no_room"] },
+    help: "Telemetry messages turned away whole",
+  }),
+  packetwatch_metrics_rejected_series_total: counter({
+    services: metrics,
+    unit: "series",
+    labels: {
+      reason: ["undeclared", "wrong_service", "wrong_type", "bad_labels", "bad_value", "no_room"],
+    },
+    help: "Series of accepted messages that were turned away, again with each message",
+  }),
+  packetwatch_metrics_backward_series_total: counter({
+    services: metrics,
+    unit: "series",
+    labels: {},
+    help: "Counters that came with less than before; the totals keep what they had",
+  }),
+  packetwatch_metrics_merged_instances_total: counter({
+    services: metrics,
+    unit: "instances",
+    labels: {},
+    help: "Departed instances whose own counts were given up for room; what they count while away is lost if they return",
+  }),
+  packetwatch_metrics_forgotten_instances_total: counter({
+    services: metrics,
+    unit: "instances",
+    labels: {},
+    help: "Merged instances whose names were given up too: one that returns is counted again",
+  }),
+  packetwatch_metrics_instances: gauge({
+    services: metrics,
+    unit: "instances",
+    labels: { state: ["live", "departed"] },
+    aggregator: "max",
+    help: "Instances whose counts are kept apart",
+  }),
+  packetwatch_metrics_live_instances: gauge({
+    services: metrics,
+    unit: "instances",
+    labels: { service: "any", host: "any" },
+    aggregator: "max",
+    help: "Instances that were heard lately, by their service and host; 0 where all have departed",
+  }),
+  packetwatch_metrics_samples: gauge({
+    services: metrics,
+    unit: "samples",
+    labels: {},
+    aggregator: "max",
+    help: "Numbers kept for all series of all instances and for the totals",
+  }),
+
+  packetwatch_build_info: gauge({
+    services: process,
+    unit: "1",
+    labels: { service: process, version: "any" },
+    aggregator: "sum",
+    help: "Running instances of each version",
+  }),
+  packetwatch_nats_reconnects_total: counter({
+    services: process,
+    unit: "reconnects",
+    labels: { service: process },
+    help: "Connections to NATS that were lost and made again",
+  }),
+
+  process_cpu_seconds_total: counter({
+    services: process,
+    unit: "seconds",
+    labels: perProcess,
+    help: "CPU time, user and system",
+  }),
+  process_resident_memory_bytes: gauge({
+    services: process,
+    unit: "bytes",
+    labels: perProcess,
+    aggregator: "sum",
+    help: "Resident memory",
+  }),
+  nodejs_heap_size_used_bytes: gauge({
+    services: process,
+    unit: "bytes",
+    labels: perProcess,
+    aggregator: "sum",
+    help: "JavaScript heap in use",
+  }),
+  nodejs_external_memory_bytes: gauge({
+    services: process,
+    unit: "bytes",
+    labels: perProcess,
+    aggregator: "sum",
+    help: "Memory outside the heap that JavaScript objects hold",
+  }),
+  nodejs_eventloop_lag_p50_seconds: gauge({
+    services: process,
+    unit: "seconds",
+    labels: perProcess,
+    aggregator: "max",
+    help: "Half of the event loop's turns came no later than this, since the last reading",
+  }),
+  nodejs_eventloop_lag_p99_seconds: gauge({
+    services: process,
+    unit: "seconds",
+    labels: perProcess,
+    aggregator: "max",
+    help: "99 of 100 turns of the event loop came no later than this, since the last reading",
+  }),
+} as const satisfies MetricCatalogue;
+
+export type Catalogue = typeof catalogue;
+export type MetricName = keyof Catalogue;

@@ -1,0 +1,43 @@
+import { type KernelCounters, unparsedReasons } from "@packetwatch/contracts";
+import { createServiceMetrics, type ServiceMetrics } from "./service-metrics.ts";
+
+export type KernelMetricsOptions = {
+  readonly host: string;
+  readonly interfaceName: string;
+  /** The counters of the interface's program, since its counters map was created. */
+  readonly read: () => KernelCounters;
+};
+
+/**
+ * The counters of one kernel program, read whenever the registry is. Publish
+ * them as service `kernel` under the program's own instance id
+ * (kernelInstance): they go on while capture restarts.
+ */
+export function createKernelMetrics(options: KernelMetricsOptions): ServiceMetrics<"kernel"> {
+  const { host, interfaceName, read } = options;
+  const metrics = createServiceMetrics({ service: "kernel", host });
+  metrics.beforeRead(() => raiseAll(metrics, { host, interface: interfaceName }, read()));
+  return metrics;
+}
+
+type InterfaceLabels = { readonly host: string; readonly interface: string };
+
+function raiseAll(
+  metrics: ServiceMetrics<"kernel">,
+  labels: InterfaceLabels,
+  counters: KernelCounters,
+): void {
+  metrics.raise("packetwatch_syn_seen_total", { ...labels, family: "ipv4" }, counters.synIpv4);
+  metrics.raise("packetwatch_syn_seen_total", { ...labels, family: "ipv6" }, counters.synIpv6);
+  metrics.raise("packetwatch_syn_reported_total", labels, counters.reported);
+  metrics.raise("packetwatch_syn_ring_full_total", labels, counters.ringFull);
+  metrics.raise("packetwatch_syn_dropped_total", labels, counters.dropped);
+  metrics.raise("packetwatch_syn_would_drop_total", labels, counters.wouldDrop);
+  metrics.raise("packetwatch_syn_allowed_total", labels, counters.allowed);
+  metrics.raise("packetwatch_syn_spared_total", labels, counters.spared);
+  metrics.raise("packetwatch_syn_flags_hidden_total", labels, counters.flagsHidden);
+  for (const reason of unparsedReasons) {
+    const total = counters.unparsed[reason];
+    metrics.raise("packetwatch_unparsed_packets_total", { ...labels, reason }, total);
+  }
+}

@@ -1,0 +1,130 @@
+import type { TelemetryMetric } from "@packetwatch/contracts";
+import type { HistogramDefinition, MetricDefinition } from "@packetwatch/telemetry";
+
+/** Why a series, or a whole metric, is turned away. */
+export type SeriesRejection =
+  | "undeclared"
+  | "wrong_service"
+  | "wrong_type"
+  | "bad_labels"
+  | "bad_value"
+  | "no_room";
+
+/**
+ * One label set of a metric. A counter or a gauge has one sample; a histogram
+ * has its buckets (cumulative, +Inf last), then sum and count.
+ */
+export type Series = {
+  /** Unique over all metrics. */
+  readonly key: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly samples: readonly number[];
+};
+
+export type SeriesOfMetric = {
+  readonly series: readonly Series[];
+  readonly rejections: readonly SeriesRejection[];
+};
+
+type Value = TelemetryMetric["values"][number];
+type Read = { readonly series: Series } | { readonly rejection: SeriesRejection };
+
+/** The series of a metric that can be used; its own type, help and aggregator say nothing, the definition's do. */
+export function readSeries(metric: TelemetryMetric, definition: MetricDefinition): SeriesOfMetric {
+  if (metric.type !== definition.type) return { series: [], rejections: ["wrong_type"] };
+  const all =
+    definition.type === "histogram"
+      ? readHistogram(metric, definition)
+      : metric.values.map((value) => readValue(metric.name, value, definition));
+  return {
+    series: all.flatMap((read) => ("series" in read ? [read.series] : [])),
+    rejections: all.flatMap((read) => ("rejection" in read ? [read.rejection] : [])),
+  };
+}
+
+function readValue(name: string, value: Value, definition: MetricDefinition): Read {
+  const labels = readLabels(value.labels, definition);
+  if (!labels) return { rejection: "bad_labels" };
+  if (definition.type === "counter" && !isCount(value.value)) return { rejection: "bad_value" };
+  return { series: { key: seriesKey(name, labels), labels, samples: [value.value] } };
+}
+
+type Group = { readonly labels: Series["labels"]; readonly samples: number[] };
+
+function readHistogram(metric: TelemetryMetric, definition: HistogramDefinition): Read[] {
+  const groups = new Map<string, Group>();
+  let strays = 0;
+  for (const value of metric.values) {
+    const { le, ...others } = value.labels;
+    const labels = readLabels(others, definition);
+    const slot = slotOf({ name: metric.name, sample: value.metricName, le, definition });
+    if (!labels || slot === undefined) {
+      strays++;
+      continue;
+    }
+    const key = seriesKey(metric.name, labels);
+    const group = groups.get(key) ?? { labels, samples: emptySlots(definition) };
+    group.samples[slot] = value.value;
+    groups.set(key, group);
+  }
+  const read = [...groups].map(([key, { labels, samples }]): Read =>
+    isHistogram(samples) ? { series: { key, labels, samples } } : { rejection: "bad_value" },
+  );
+  return strays === 0 ? read : [...read, { rejection: "bad_labels" }];
+}
+
+type Sample = {
+  readonly name: string;
+  readonly sample: string | undefined;
+  readonly le: string | number | undefined;
+  readonly definition: HistogramDefinition;
+};
+
+/** Where a histogram's sample stands among its samples; undefined: nowhere. */
+function slotOf({ name, sample, le, definition }: Sample): number | undefined {
+  const { buckets } = definition;
+  if (le === undefined) {
+    if (sample === `${name}_sum`) return buckets.length + 1;
+    return sample === `${name}_count` ? buckets.length + 2 : undefined;
+  }
+  if (sample !== `${name}_bucket`) return undefined;
+  if (le === "+Inf") return buckets.length;
+  const slot = buckets.indexOf(Number(le));
+  return slot < 0 ? undefined : slot;
+}
+
+function emptySlots(definition: HistogramDefinition): number[] {
+  return Array.from({ length: definition.buckets.length + 3 }, () => Number.NaN);
+}
+
+/** All samples are there and are counts, buckets don't fall, and the last one is the count. */
+function isHistogram(samples: readonly number[]): boolean {
+  const buckets = samples.slice(0, -2);
+  const ascending = buckets.every((value, index) => value >= (buckets[index - 1] ?? 0));
+  return samples.every(isCount) && ascending && buckets.at(-1) === samples.at(-1);
+}
+
+// Above this a double can't count by ones, and sums of such values could overflow.
+function isCount(value: number): boolean {
+  return value >= 0 && value <= Number.MAX_SAFE_INTEGER;
+}
+
+/** The labels in the definition's order; undefined where one is missing, unknown or unusable. */
+function readLabels(
+  labels: Value["labels"],
+  definition: MetricDefinition,
+): Series["labels"] | undefined {
+  const names = Object.keys(definition.labels);
+  if (Object.keys(labels).length !== names.length) return undefined;
+  const pairs = names.map((name) => [name, String(labels[name] ?? "")] as const);
+  return pairs.every(([, value]) => isLabelValue(value)) ? Object.fromEntries(pairs) : undefined;
+}
+
+// prom-client's aggregators join labels with commas: with one inside, two label sets could look the same.
+function isLabelValue(value: string): boolean {
+  return value !== "" && !/[,\p{Cc}\p{Cs}]/u.test(value);
+}
+
+function seriesKey(name: string, labels: Series["labels"]): string {
+  return [name, ...Object.values(labels)].join(",");
+}

@@ -1,0 +1,56 @@
+import { encodeTelemetry } from "@packetwatch/contracts";
+import { expect, it } from "vitest";
+import { aggregatorLimits, TelemetryAggregator } from "./core/aggregator.ts";
+import { telemetry, testCatalogue as catalogue, totalOf, work } from "./testing/telemetry.ts";
+import { TelemetryIntake } from "./telemetry-intake.ts";
+
+const SUBJECT = "packetwatch.v1.telemetry.capture.one";
+
+function create() {
+  const limits = { ...aggregatorLimits, maxInstances: 1 };
+  const aggregator = new TelemetryAggregator({ catalogue, startMs: 0, limits });
+  const told: string[] = [];
+  const intake = new TelemetryIntake({
+    aggregator,
+    now: () => 7,
+    onAccepted: () => told.push("accepted"),
+    onRejected: ({ reason }) => told.push(reason),
+  });
+  return { aggregator, intake, told };
+}
+
+const good = encodeTelemetry(telemetry("one", [work(5)]));
+const bytes = (text: string) => new TextEncoder().encode(text);
+const bad = (changes: object) =>
+  bytes(JSON.stringify({ ...telemetry("one", [work(5)]), ...changes }));
+
+it("takes a message in, and remembers when", () => {
+  const { aggregator, intake, told } = create();
+  expect(intake.heardMs).toBeUndefined();
+  intake.take(SUBJECT, good);
+  expect([told, intake.heardMs]).toEqual([["accepted"], 7]);
+  expect(totalOf(aggregator, "work_total")).toBe(5);
+});
+
+it.each([
+  ["no JSON", SUBJECT, bytes("{"), "bad_json"],
+  ["no UTF-8", SUBJECT, new Uint8Array([0xff]), "bad_json"],
+  ["nothing", SUBJECT, new Uint8Array(), "bad_json"],
+  ["too much", SUBJECT, new Uint8Array(16 * 1024 * 1024), "too_long"],
+  ["another version", SUBJECT, bad({ version: 2 }), "bad_schema"],
+  ["a value that is no number", SUBJECT, bad({ metrics: [{ name: "x" }] }), "bad_schema"],
+  ["another instance's subject", "packetwatch.v1.telemetry.capture.two", good, "wrong_subject"],
+  ["another service's subject", "packetwatch.v1.telemetry.kernel.one", good, "wrong_subject"],
+] as const)("counts %s by its reason and uses nothing of it", (_, subject, payload, reason) => {
+  const { aggregator, intake, told } = create();
+  intake.take(subject, payload);
+  expect(told).toEqual([reason]);
+  expect(aggregator.samples).toBe(0);
+});
+
+it("counts an instance for which there is no room", () => {
+  const { intake, told } = create();
+  intake.take(SUBJECT, good);
+  intake.take("packetwatch.v1.telemetry.capture.two", encodeTelemetry(telemetry("two", [work(1)])));
+  expect(told).toEqual(["accepted", "no_room"]);
+});

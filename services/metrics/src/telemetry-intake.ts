@@ -1,0 +1,109 @@
+import type { Bus } from "@packetwatch/bus";
+import {
+  ContractError,
+  type ContractErrorCode,
+  decodeTelemetry,
+  subjects,
+  telemetrySubject,
+} from "@packetwatch/contracts";
+import type { TelemetryAggregator } from "./core/aggregator.ts";
+
+/** How long a refused subscription waits for its next try. */
+const RESUBSCRIBE_MS = 5000;
+
+export type MessageRejection = ContractErrorCode | "wrong_subject" | "no_room";
+
+export type RejectedMessage = {
+  readonly reason: MessageRejection;
+  readonly subject: string;
+  readonly detail: string;
+};
+
+export type TelemetryIntakeOptions = {
+  readonly aggregator: TelemetryAggregator;
+  readonly now: () => number;
+  readonly onAccepted: () => void;
+  readonly onRejected: (rejection: RejectedMessage) => void;
+};
+
+/** Takes telemetry messages in, and remembers when the last one came. */
+export class TelemetryIntake {
+  readonly #options: TelemetryIntakeOptions;
+  #heardMs: number | undefined;
+
+  constructor(options: TelemetryIntakeOptions) {
+    this.#options = options;
+  }
+
+  /** When the last message came, good or bad; undefined: none yet. */
+  get heardMs(): number | undefined {
+    return this.#heardMs;
+  }
+
+  take(subject: string, payload: Uint8Array): void {
+    const { now, onAccepted, onRejected } = this.#options;
+    this.#heardMs = now();
+    try {
+      const rejection = this.#ingest(subject, payload, this.#heardMs);
+      if (rejection) onRejected(rejection);
+      else onAccepted();
+    } catch (error) {
+      if (!(error instanceof ContractError)) throw error;
+      onRejected({ reason: error.code, subject, detail: error.message });
+    }
+  }
+
+  #ingest(subject: string, payload: Uint8Array, nowMs: number): RejectedMessage | undefined {
+    const telemetry = decodeTelemetry(payload);
+    // NATS permits subjects, so the subject is what the sender may speak for.
+    if (telemetrySubject(telemetry.service, telemetry.instance) !== subject) {
+      return { reason: "wrong_subject", subject, detail: "it claims to be of another instance" };
+    }
+    if (this.#options.aggregator.ingest(telemetry, nowMs) === "accepted") return undefined;
+    return { reason: "no_room", subject, detail: "too many instances" };
+  }
+}
+
+type Subscription = ReturnType<Bus["connection"]["subscribe"]>;
+
+export type SubscribeOptions = {
+  readonly bus: Bus;
+  readonly intake: TelemetryIntake;
+  /** NATS refused the subscription or ended it; it is tried again. */
+  readonly onRefused: (error: Error) => void;
+};
+
+/** Feeds the intake from NATS until it is closed; a lost connection changes nothing about it. */
+export class TelemetrySubscription {
+  readonly #options: SubscribeOptions;
+  #subscription: Subscription;
+  #retry: NodeJS.Timeout | undefined;
+
+  constructor(options: SubscribeOptions) {
+    this.#options = options;
+    this.#subscription = this.#subscribe();
+  }
+
+  close(): void {
+    clearTimeout(this.#retry);
+    this.#subscription.unsubscribe();
+  }
+
+  #subscribe(): Subscription {
+    const { bus, intake } = this.#options;
+    return bus.connection.subscribe(subjects.everyTelemetry, {
+      callback: (error, message) => {
+        if (error) this.#retryLater(error);
+        else intake.take(message.subject, message.data);
+      },
+    });
+  }
+
+  #retryLater(error: Error): void {
+    this.#options.onRefused(error);
+    clearTimeout(this.#retry);
+    this.#retry = setTimeout(() => {
+      this.#subscription = this.#subscribe();
+    }, RESUBSCRIBE_MS);
+  }
+}

@@ -1,0 +1,100 @@
+import type { Telemetry, TelemetryMetric } from "@packetwatch/contracts";
+import { counter, gauge, histogram, type MetricCatalogue } from "@packetwatch/telemetry";
+import type { TelemetryAggregator } from "../core/aggregator.ts";
+
+/** A small catalogue; aggregation knows no metric by name but the two of the connection count. */
+export const testCatalogue = {
+  conn_count_total: counter({
+    services: [],
+    unit: "packets",
+    labels: {},
+    help: "number of new connections",
+  }),
+  packetwatch_syn_seen_total: counter({
+    services: ["kernel"],
+    unit: "packets",
+    labels: { host: "any" },
+    help: "Seen",
+  }),
+  work_total: counter({ services: ["capture"], unit: "1", labels: { host: "any" }, help: "Work" }),
+  depth: gauge({
+    services: ["capture"],
+    unit: "1",
+    labels: { host: "any" },
+    aggregator: "sum",
+    help: "Depth",
+  }),
+  worst: gauge({ services: ["capture"], unit: "1", labels: {}, aggregator: "max", help: "Worst" }),
+  first: gauge({
+    services: ["capture"],
+    unit: "1",
+    labels: {},
+    aggregator: "first",
+    help: "First",
+  }),
+  secret: gauge({
+    services: ["capture"],
+    unit: "1",
+    labels: {},
+    aggregator: "omit",
+    help: "Secret",
+  }),
+  delay_seconds: histogram({
+    services: ["capture"],
+    unit: "seconds",
+    labels: { host: "any" },
+    buckets: [0.5, 1],
+    help: "Delay",
+  }),
+} as const satisfies MetricCatalogue;
+
+type Values = TelemetryMetric["values"];
+
+/** A metric as prom-client publishes it; what it says of itself besides its name and type is of no account. */
+export function metric(
+  name: string,
+  type: TelemetryMetric["type"],
+  values: Values,
+): TelemetryMetric {
+  return { name, type, help: "whatever", aggregator: "first", values };
+}
+
+export function work(value: number, host = "a"): TelemetryMetric {
+  return metric("work_total", "counter", [{ value, labels: { host } }]);
+}
+
+export function seen(value: number, host = "a"): TelemetryMetric {
+  return metric("packetwatch_syn_seen_total", "counter", [{ value, labels: { host } }]);
+}
+
+/** A histogram with the bounds 0.5 and 1; `buckets` are cumulative, +Inf last. */
+export function delay(buckets: readonly number[], sum: number, host = "a"): TelemetryMetric {
+  const bucket = (le: number | string, value = 0) => ({
+    value,
+    labels: { le, host },
+    metricName: "delay_seconds_bucket",
+  });
+  return metric("delay_seconds", "histogram", [
+    bucket(0.5, buckets[0]),
+    bucket(1, buckets[1]),
+    bucket("+Inf", buckets[2]),
+    { value: sum, labels: { host }, metricName: "delay_seconds_sum" },
+    { value: buckets[2] ?? 0, labels: { host }, metricName: "delay_seconds_count" },
+  ]);
+}
+
+export function telemetry(
+  instance: string,
+  metrics: readonly TelemetryMetric[],
+  service = "capture",
+): Telemetry {
+  return { version: 1, service, instance, host: "a", sentUs: 0, metrics: [...metrics] };
+}
+
+/** A served total, summed over its label sets; undefined: it isn't served. */
+export function totalOf(aggregator: TelemetryAggregator, name: string): number | undefined {
+  const total = aggregator.registries(0)[0]?.find((metric) => metric.name === name);
+  return total?.values
+    .filter(({ metricName }) => metricName === undefined)
+    .reduce((sum, { value }) => sum + value, 0);
+}
