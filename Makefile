@@ -1,0 +1,128 @@
+# `make` prints what there is. Every verb does its own set-up, and does nothing twice.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+BUILD := build
+TOOLS := .tools
+RUN := ./scripts/as-root.sh node $(BUILD)/packetwatch.js
+# Two makes in one tree build one after the other.
+ONE_AT_A_TIME := mkdir -p $(TOOLS) $(BUILD) && flock $(TOOLS)/build.lock
+VITEST := node_modules/.bin/vitest run
+
+BPF_OBJECT := $(BUILD)/packetwatch.bpf.o
+BPF_CFLAGS := -g -O2 -target bpf -Wall -Werror
+# <asm/types.h> lies in a folder of the host's architecture, which the bpf target doesn't search.
+BPF_INCLUDES = -I/usr/include/$(shell gcc -print-multiarch)
+
+TYPESCRIPT = $(shell find libs services cli -name '*.ts' -not -name '*.test.ts' -not -path '*/node_modules/*')
+SUITES = $(shell find test -name '*.ts' -not -name '*.test.ts' -not -path '*/node_modules/*')
+BUILD_INPUTS := scripts/build.mjs package-lock.json tsconfig.json
+
+.PHONY: help setup setup-build setup-test build build-tests run run-log stop test lint typecheck format format-check \
+	unit-test kernel-test integration-test e2e-black e2e-white e2e-netns docs clean distclean
+
+help: ## Print this help
+	@echo "Packetwatch finds port scanners and drops them in XDP."
+	@echo
+	@echo "make VERB [VARIABLE=value ...]"
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-18s%s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo "Variables, as an argument of make or from the environment:"
+	@echo "  PW_IFDEV=lo                     interfaces to watch, separated by commas"
+	@echo "  PW_PORTSCAN_TIME_THRESHOLD=60   seconds in which the ports of one source are counted"
+	@echo "  PW_PORTSCAN_PORT_THRESHOLD=3    distinct ports that make a source a scanner"
+	@echo "  PW_PROMETHEUS_PORT=9090         port of http://localhost:9090/metrics"
+	@echo "  PW_WHITELIST_SELF=True          never block the addresses of the watched interfaces"
+	@echo
+	@echo "All variables are in docs/variables.md."
+
+setup: setup-build ## Fetch what is missing: system packages, nats-server, npm packages
+
+setup-build:
+	@scripts/setup/node-version.sh
+	@scripts/setup/system-packages.sh build
+	@scripts/setup/nats-server.sh
+	@scripts/setup/npm-packages.sh
+
+setup-test: setup-build
+	@scripts/setup/system-packages.sh test
+	@scripts/setup/bpffs.sh
+
+build: setup-build ## Compile the XDP program and bundle the services and the command
+	@$(MAKE) --silent $(BPF_OBJECT) $(BUILD)/.programs
+
+build-tests: setup-test build
+	@$(MAKE) --silent $(BUILD)/.suites
+
+$(BPF_OBJECT): $(wildcard bpf/*.c bpf/*.h)
+	@echo "build: $@"
+	@$(ONE_AT_A_TIME) clang $(BPF_CFLAGS) $(BPF_INCLUDES) -c bpf/packetwatch.bpf.c -o $@
+
+$(BUILD)/.programs: $(TYPESCRIPT) $(BUILD_INPUTS)
+	@echo "build: capture, detector, enforcer, metrics, packetwatch"
+	@$(ONE_AT_A_TIME) node scripts/build.mjs
+	@touch $@
+
+$(BUILD)/.suites: $(TYPESCRIPT) $(SUITES) $(BUILD_INPUTS)
+	@echo "build: end-to-end suites"
+	@$(ONE_AT_A_TIME) node scripts/build.mjs --tests
+	@touch $@
+
+run: build ## Start NATS and the four services in the background
+	@exec $(RUN) up --detach
+
+run-log: build ## Start them, and print the console table until Ctrl-C
+	@exec $(RUN) up
+
+stop: ## Stop everything and detach XDP
+	@test ! -e $(BUILD)/packetwatch.js || exec $(RUN) down
+
+test: setup-test build build-tests ## Run everything: format, lint, types, unit, kernel, integration, end-to-end
+	@exec ./scripts/as-root.sh node scripts/test.mjs
+
+lint: setup-build ## Lint the TypeScript, with types
+	@node_modules/.bin/oxlint --type-aware
+
+typecheck: setup-build ## Check the types
+	@node_modules/.bin/tsc --noEmit -p .
+
+format: setup-test ## Format the TypeScript and the C
+	@node_modules/.bin/oxfmt
+	@clang-format -i bpf/*.c bpf/*.h
+
+format-check: setup-test
+	@node_modules/.bin/oxfmt --check
+	@clang-format --dry-run -Werror bpf/*.c bpf/*.h
+
+unit-test: setup-build ## Run the unit tests
+	@$(VITEST) --project unit
+
+kernel-test: setup-test build ## Run the XDP program on built packets, on veth and on lo
+	@./scripts/as-root.sh $(VITEST) --project kernel
+
+integration-test: setup-test build ## Run the services against a real NATS
+	@./scripts/as-root.sh $(VITEST) --project integration
+
+e2e-black: build-tests ## Scan nginx on lo and see the scanner blocked
+	@./scripts/as-root.sh node $(BUILD)/test/e2e-black.js
+
+e2e-white: build-tests ## The same with the own addresses whitelisted: nobody is blocked
+	@./scripts/as-root.sh node $(BUILD)/test/e2e-white.js
+
+e2e-netns: build-tests ## Scan with nmap, masscan and hping3 between network namespaces; print the table
+	@./scripts/as-root.sh node $(BUILD)/test/scanners.js
+
+docs: setup-build ## Write the pages of docs/ that are generated from the code
+	@$(ONE_AT_A_TIME) node scripts/build.mjs --docs
+	@node $(BUILD)/generate-docs.js
+
+clean: stop ## Stop, and remove what was built and run
+	@rm -rf $(BUILD)
+	@test ! -e .run -a ! -e test-results || ./scripts/as-root.sh rm -rf .run test-results
+
+distclean: clean ## clean, and remove what set-up fetched into this folder
+	@rm -rf $(TOOLS) node_modules

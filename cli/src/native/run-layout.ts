@@ -1,0 +1,21 @@
+import path from "node:path";
+
+/** Where the native runtime keeps what it writes. */
+export type RunLayout = {
+  readonly runDir: string;
+  readonly natsStore: string;
+  /** What `down` must know of the runtime that `up` started. */
+  readonly record: string;
+  pidFile(name: string): string;
+  logFile(name: string): string;
+};
+
+export function runLayout(runDir: string): RunLayout {
+  return {
+    runDir,
+    natsStore: path.join(runDir, "nats"),
+    record: path.join(runDir, "runtime.json"),
+    pidFile: (name) => path.join(runDir, `${name}.pid`),
+    logFile: (name) => path.join(runDir, "log", `${name}.log`),
+  };
+}

@@ -1,0 +1,94 @@
+/** `packetwatch down`: ends what is recorded in the run folder and is still ours, and detaches XDP. */
+import { setTimeout as delay } from "node:timers/promises";
+import { type Environment } from "@packetwatch/config";
+import { detach } from "./detach.ts";
+import { type NativeSettings } from "./native-settings.ts";
+import { ProcessTable } from "./process-table.ts";
+import { CONSOLE_TABLE, NATS_SERVER, SUPERVISOR, serviceNames } from "./programs.ts";
+import { runLayout } from "./run-layout.ts";
+import { readRuntimeRecord, removeRuntimeRecord } from "./runtime-record.ts";
+
+const POLL_MS = 20;
+const stopOrder: readonly string[] = [NATS_SERVER, ...serviceNames, CONSOLE_TABLE].reverse();
+
+export type StopOptions = {
+  readonly settings: NativeSettings;
+  readonly entry: string;
+  readonly say: (text: string) => void;
+};
+
+export type StopTarget = { readonly name: string; readonly timeoutMs: number };
+
+/** Resolves to the exit code; nothing to stop is no failure. */
+export async function stopNativeRuntime(options: StopOptions): Promise<number> {
+  const { settings, say } = options;
+  const layout = runLayout(settings.runDir);
+  const table = new ProcessTable(layout);
+  const environment = { ...settings.serviceEnvironment, ...readRuntimeRecord(layout) };
+  const stopped = await stopRecorded(table, settings.stopTimeoutMs);
+  const detached = await detach({ entry: options.entry, environment });
+  if (!detached.ok) {
+    say(detached.message);
+    return 1;
+  }
+  removeRuntimeRecord(layout);
+  say(
+    stopped.length > 0
+      ? `stopped; XDP is detached from ${interfacesOf(environment)}`
+      : "nothing is running",
+  );
+  return 0;
+}
+
+/** The processes that a supervisor left behind when it was killed, or the supervisor with all of its own. */
+export async function stopRecorded(
+  table: ProcessTable,
+  timeoutMs: number,
+): Promise<readonly string[]> {
+  const stopped: string[] = [];
+  // A supervisor stops its programs one after the other, and then detaches.
+  const supervisorTimeoutMs = (stopOrder.length + 2) * timeoutMs;
+  if (await stopProcess(table, { name: SUPERVISOR, timeoutMs: supervisorTimeoutMs }))
+    stopped.push(SUPERVISOR);
+  for (const name of stopOrder) {
+    if (await stopProcess(table, { name, timeoutMs })) stopped.push(name);
+  }
+  return stopped;
+}
+
+/** False when there was nothing to stop. */
+export async function stopProcess(table: ProcessTable, target: StopTarget): Promise<boolean> {
+  const pid = table.livePid(target.name);
+  if (pid === undefined) {
+    table.forget(target.name);
+    return false;
+  }
+  signalIfAlive(pid, "SIGTERM");
+  if (!(await isGone(table, target))) {
+    signalIfAlive(pid, "SIGKILL");
+    await isGone(table, target);
+  }
+  table.forget(target.name);
+  return true;
+}
+
+async function isGone(table: ProcessTable, { name, timeoutMs }: StopTarget): Promise<boolean> {
+  const deadline = performance.now() + timeoutMs;
+  while (table.livePid(name) !== undefined) {
+    if (performance.now() > deadline) return false;
+    await delay(POLL_MS);
+  }
+  return true;
+}
+
+function signalIfAlive(pid: number, signal: "SIGTERM" | "SIGKILL"): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
+}
+
+function interfacesOf(environment: Environment): string {
+  return environment["PW_IFDEV"] || "lo";
+}

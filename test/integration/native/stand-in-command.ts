@@ -1,0 +1,18 @@
+// A `packetwatch` with the real up and down, and a console table and a detach that only leave a trace.
+import { appendFileSync } from "node:fs";
+import path from "node:path";
+import { Command } from "commander";
+import { downCommand, upCommand } from "../../../cli/src/up.ts";
+
+const program = new Command("packetwatch");
+upCommand(program);
+downCommand(program);
+program.command("tail").action(() => {
+  process.stdout.write("TIME SOURCE IP PORT MESSAGE\n");
+  setInterval(() => undefined, 1000);
+});
+program.command("detach").action(() => {
+  const folder = path.dirname(process.env["PW_RUN_DIR"] ?? "");
+  appendFileSync(path.join(folder, "detached"), `${process.env["PW_IFDEV"]}\n`);
+});
+await program.parseAsync();

@@ -1,0 +1,32 @@
+import { defineConfig } from "vitest/config";
+
+/** Suites that use the kernel, real servers or timing: one file after the other. */
+const oneAtATime = {
+  fileParallelism: false,
+  maxWorkers: 1,
+  testTimeout: 30_000,
+  hookTimeout: 60_000,
+};
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: "unit",
+          include: ["libs/**/*.test.ts", "services/**/*.test.ts", "cli/**/*.test.ts"],
+        },
+      },
+      { test: { name: "kernel", include: ["test/kernel/**/*.test.ts"], ...oneAtATime } },
+      { test: { name: "integration", include: ["test/integration/**/*.test.ts"], ...oneAtATime } },
+      {
+        test: {
+          name: "e2e",
+          include: ["test/e2e/**/*.test.ts"],
+          ...oneAtATime,
+          testTimeout: 120_000,
+        },
+      },
+    ],
+  },
+});
