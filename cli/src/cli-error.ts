@@ -1,0 +1,25 @@
+/** Every code that a CliError can carry, and whether trying again can help without a human. */
+export const cliErrorCodes = {
+  NATS_UNREACHABLE: { retryable: true, meaning: "no NATS server answers" },
+  STREAM_UNREADABLE: { retryable: true, meaning: "the verdict stream can't be read in time" },
+  SUBSCRIPTION: { retryable: false, meaning: "NATS refused or ended a subscription" },
+  OUTPUT: { retryable: false, meaning: "standard output can't be written" },
+  NOT_BLOCKED: { retryable: false, meaning: "the source that was named is not blocked" },
+  NOT_APPLIED: { retryable: true, meaning: "not every host applied a verdict in time" },
+  PIN_FOLDER: { retryable: false, meaning: "the folder for pins can't be read or removed" },
+} as const satisfies Record<string, { readonly retryable: boolean; readonly meaning: string }>;
+
+export type CliErrorCode = keyof typeof cliErrorCodes;
+
+/** Something a command could not do, in one line that names the way out. */
+export class CliError extends Error {
+  override readonly name = "CliError";
+  readonly code: CliErrorCode;
+  readonly retryable: boolean;
+
+  constructor(code: CliErrorCode, detail: string, options?: ErrorOptions) {
+    super(detail, options);
+    this.code = code;
+    this.retryable = cliErrorCodes[code].retryable;
+  }
+}

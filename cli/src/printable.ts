@@ -1,0 +1,21 @@
+/**
+ * Text that others wrote, safe for a terminal: control characters, which could
+ * move the cursor or hide rows, become `?`.
+ */
+export function printable(text: string): string {
+  return text.replaceAll(/\p{Cc}/gu, "?");
+}
+
+/** JSON on one line; also the control characters that JSON leaves alone are escaped. */
+export function jsonText(value: unknown): string {
+  return JSON.stringify(value).replaceAll(
+    /[\u007f-\u009f]/g,
+    (control) => `\\u00${control.charCodeAt(0).toString(16)}`,
+  );
+}
+
+/** `1 port`, `3 ports`. */
+export function counted(count: number, noun: string): string {
+  const plural = noun.endsWith("s") ? `${noun}es` : `${noun}s`;
+  return `${count} ${count === 1 ? noun : plural}`;
+}

@@ -1,0 +1,59 @@
+import { type Variable, variables } from "@packetwatch/config";
+import { Command } from "commander";
+import manifest from "../../package.json" with { type: "json" };
+import { blockedCommand } from "./block-list/blocked-command.ts";
+import { unblockCommand } from "./block-list/unblock-command.ts";
+import { detachCommand } from "./detach/detach-command.ts";
+import { tailCommand } from "./tail/tail-command.ts";
+import { downCommand, upCommand } from "./up.ts";
+
+/** The `packetwatch` command. Usage errors are thrown, as CommanderError. */
+export function createProgram(): Command {
+  const program = new Command("packetwatch")
+    .description("Finds port scanners on a fleet of Linux hosts, and drops them in XDP.")
+    .version(manifest.version, "-V, --version", "print the version")
+    .helpOption("-h, --help", "print this help, or a command's own after its name")
+    .showHelpAfterError(
+      "(packetwatch --help shows the commands, packetwatch COMMAND --help their options)",
+    )
+    .addHelpText("after", programHelp())
+    .exitOverride();
+  upCommand(program);
+  downCommand(program);
+  tailCommand(program);
+  blockedCommand(program);
+  unblockCommand(program);
+  detachCommand(program);
+  return program;
+}
+
+function programHelp(): string {
+  return `
+Examples:
+  packetwatch up                              start everything on this host, and print the table
+  PW_IFDEV=eth0,eth1 packetwatch up --detach  the same in the background, on two interfaces
+  packetwatch tail --format line              watch attempts and blocks, one sentence a line
+  packetwatch blocked                         list who is blocked, and why
+  packetwatch unblock 192.0.2.56              lift a block on every host
+  packetwatch down                            stop everything, and detach XDP
+
+Exit codes:
+  0  done, or ended by Ctrl-C
+  1  failed; standard error says why, in one line
+  2  misused: a bad variable, option or argument
+
+Environment (all variables are in docs/variables.md; empty counts as unset):
+${variableLines().join("\n")}
+  NO_COLOR=                                  not empty: no colours
+`;
+}
+
+/** The variables that this command reads: name, default, and the first sentence of their meaning. */
+function variableLines(): readonly string[] {
+  return Object.values<Variable>(variables)
+    .filter(({ readBy }) => readBy.includes("cli"))
+    .map(({ name, fallback, description }) => {
+      const [sentence] = description.split(/(?<=\.) /);
+      return `  ${`${name}=${fallback ?? ""}`.padEnd(41)}  ${sentence}`;
+    });
+}

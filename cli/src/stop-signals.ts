@@ -1,0 +1,33 @@
+/** What ends a command that runs until it is told to stop. */
+export type Stop = {
+  /** Aborts at SIGINT, SIGTERM or SIGHUP, and at now() or fail(). */
+  readonly signal: AbortSignal;
+  /** Resolves at a signal or now(); rejects at fail(). */
+  readonly requested: Promise<void>;
+  readonly now: () => void;
+  readonly fail: (error: unknown) => void;
+};
+
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+/** Catches the signals for the rest of the process. A second one ends it at once. */
+export function catchStopSignals(): Stop {
+  const controller = new AbortController();
+  let now: () => void = () => undefined;
+  let fail: (error: unknown) => void = () => undefined;
+  const requested = new Promise<void>((resolve, reject) => {
+    now = () => {
+      controller.abort();
+      resolve();
+    };
+    fail = (error) => {
+      controller.abort(error);
+      reject(error);
+    };
+  });
+  // It may fail before, or after, somebody waits for it.
+  requested.catch(() => undefined);
+  for (const name of SIGNALS)
+    process.on(name, () => (controller.signal.aborted ? process.exit(1) : now()));
+  return { signal: controller.signal, requested, now, fail };
+}

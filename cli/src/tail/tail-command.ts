@@ -1,0 +1,217 @@
+/** `packetwatch tail`: what the fleet sees and decides, as it happens. */
+import { networkInterfaces } from "node:os";
+import { isatty } from "node:tty";
+import type { Bus } from "@packetwatch/bus";
+import { type Config, type Environment, environment, loadConfig } from "@packetwatch/config";
+import { subjects } from "@packetwatch/contracts";
+import { Scope } from "@packetwatch/runtime";
+import { type Command, Option } from "commander";
+import { CliError } from "../cli-error.ts";
+import { connectCli } from "../connect-cli.ts";
+import { parseCount, timeoutOption } from "../options.ts";
+import { catchStopSignals, type Stop } from "../stop-signals.ts";
+import {
+  complain,
+  makeTerminalAsynchronous,
+  openStandardOutput,
+  usesColours,
+} from "../terminal.ts";
+import { JsonFormat } from "./json-format.ts";
+import { LineFormat } from "./line-format.ts";
+import { OutputQueue } from "./output-queue.ts";
+import { ownAddresses } from "./own-addresses.ts";
+import { coloured, plain, type RowFormat } from "./row-format.ts";
+import { TableFormat } from "./table-format.ts";
+import { Tail } from "./tail.ts";
+import { welcomeLines } from "./welcome.ts";
+
+/** How often own addresses and expiries are looked at. */
+const POLL_MS = 1000;
+const DRAIN_TIMEOUT_MS = 2000;
+
+const formats = ["table", "line", "json"] as const;
+
+type TailFlags = {
+  readonly format: (typeof formats)[number];
+  readonly limit: number;
+  readonly color: boolean;
+  readonly timeout: number;
+  readonly wait?: true;
+};
+
+export function tailCommand(program: Command, from: Environment = environment): void {
+  program
+    .command("tail")
+    .description("print connection attempts, blocks and alerts of the fleet as they happen")
+    .addOption(
+      new Option("--format <format>", "how to print them").choices(formats).default("table"),
+    )
+    .addOption(
+      new Option("--limit <rows>", "end after so many rows")
+        .argParser(parseCount)
+        .default(Number.POSITIVE_INFINITY, "none"),
+    )
+    .option("--no-color", "no colours on a terminal either (also: NO_COLOR)")
+    .addOption(timeoutOption())
+    .addOption(new Option("--wait", "wait for NATS, however long it takes").conflicts("timeout"))
+    .addHelpText("after", tailHelp)
+    .action((flags: TailFlags) => tail(flags, from));
+}
+
+const tailHelp = `
+Times are in the time zone of the command (TZ) but in JSON, where they are UTC.
+Attempts of a blocked source are not listed: the kernel drops them.
+Nothing from before the start is shown. Where the reader of the output is too
+slow, attempts are skipped and counted; blocks, unblocks and alerts are not.
+
+JSON has one object a line. Its "kind" is connection, block, unblock, alert,
+whitelist, or skipped.
+
+Examples:
+  packetwatch tail                                the console table
+  packetwatch tail --format line >> scans.log     one sentence a line
+  packetwatch tail --format json | jq 'select(.kind == "block")'
+  packetwatch tail --limit 100 > sample.txt       end after 100 rows
+`;
+
+async function tail(flags: TailFlags, from: Environment): Promise<void> {
+  const config = loadConfig("cli", from);
+  const stop = catchStopSignals();
+  const scope = new Scope();
+  makeTerminalAsynchronous();
+  const output = createOutput(flags, { config, from, stop });
+  const reading = new Tail({
+    format: output.format,
+    output: output.queue,
+    host: config.host,
+    maxRows: flags.limit,
+  });
+  try {
+    await startTail({ reading, config, flags, stop, scope });
+    await stop.requested;
+  } catch (error) {
+    if (error !== stop.signal.reason || !isAbort(error)) throw error;
+  } finally {
+    await endTail({ scope, output: output.queue, reading });
+  }
+}
+
+type OutputContext = {
+  readonly config: Config<"cli">;
+  readonly from: Environment;
+  readonly stop: Stop;
+};
+
+function createOutput(flags: TailFlags, { config, from, stop }: OutputContext) {
+  const isTerminal = isatty(process.stdout.fd);
+  const isColoured = usesColours({ isTerminal, isWanted: flags.color, environment: from });
+  const paint = isColoured ? coloured : plain;
+  const reader = isTerminal ? "the terminal" : "the reader";
+  const format = createFormat(flags.format, () => ({
+    paint,
+    reader,
+    welcome: welcomeLines(config),
+  }));
+  const queue = new OutputQueue({
+    sink: openStandardOutput(),
+    describeSkipped: (counts) => format.skipped({ ...counts, timeUs: nowUs() }),
+    defer: setImmediate,
+    onFailure: (cause) => {
+      stop.fail(new CliError("OUTPUT", `write to standard output: ${cause.message}`, { cause }));
+    },
+  });
+  return { format, queue };
+}
+
+type FormatOptions = ConstructorParameters<typeof TableFormat>[0];
+
+function createFormat(name: TailFlags["format"], options: () => FormatOptions): RowFormat {
+  if (name === "json") return new JsonFormat();
+  return name === "line" ? new LineFormat(options()) : new TableFormat(options());
+}
+
+type TailParts = {
+  readonly reading: Tail;
+  readonly config: Config<"cli">;
+  readonly flags: TailFlags;
+  readonly stop: Stop;
+  readonly scope: Scope;
+};
+
+async function startTail({ reading, config, flags, stop, scope }: TailParts): Promise<void> {
+  const bus = scope.own(
+    await connectCli({
+      servers: config.natsServers,
+      name: `packetwatch tail on ${config.host}`,
+      timeoutMs: flags.wait ? "unbounded" : flags.timeout * 1000,
+      signal: stop.signal,
+    }),
+  );
+  reading.open();
+  bus.onReconnect(() => complain("NATS is back; what happened meanwhile is not shown"));
+  const subscribe = subscriber({ bus, reading, stop, scope });
+  subscribe(subjects.everySyn, (payload) => reading.synBatch(payload));
+  subscribe(subjects.everyVerdict, (payload) => reading.verdict(payload));
+  subscribe(subjects.everyAlert, (payload) => reading.alert(payload));
+  // The header on the output says that from here on nothing is missed.
+  await Promise.race([bus.connection.flush(), stop.requested]);
+  poll({ reading, config, stop });
+  const timer = setInterval(() => poll({ reading, config, stop }), POLL_MS);
+  scope.own({ close: () => clearInterval(timer) });
+}
+
+type SubscriberParts = Pick<TailParts, "reading" | "stop" | "scope"> & { readonly bus: Bus };
+
+/** Subscribes without replay; ends the command at the limit, or when NATS refuses. */
+function subscriber({ bus, reading, stop, scope }: SubscriberParts) {
+  return (subject: string, onPayload: (payload: Uint8Array) => void): void => {
+    const subscription = bus.connection.subscribe(subject, {
+      callback: (error, message) => {
+        if (error) return stop.fail(refused(subject, error));
+        onPayload(message.data);
+        if (reading.isDone) stop.now();
+      },
+    });
+    scope.own({ close: () => subscription.unsubscribe() });
+  };
+}
+
+function refused(subject: string, cause: Error): CliError {
+  const detail = `subscribe to ${subject}: ${cause.message}; the NATS user needs permission for it`;
+  return new CliError("SUBSCRIPTION", detail, { cause });
+}
+
+function poll({ reading, config, stop }: Pick<TailParts, "reading" | "config" | "stop">): void {
+  const timeUs = nowUs();
+  reading.expire(timeUs);
+  if (config.whitelistSelf) {
+    reading.ownAddresses(ownAddresses(networkInterfaces(), config.interfaces), timeUs);
+  }
+  if (reading.isDone) stop.now();
+}
+
+type EndParts = {
+  readonly scope: Scope;
+  readonly output: OutputQueue;
+  readonly reading: Tail;
+};
+
+/** Bounded: neither a reader that is stuck nor a server that hangs holds up the end. */
+async function endTail({ scope, output, reading }: EndParts): Promise<void> {
+  await atMost(DRAIN_TIMEOUT_MS, scope.close());
+  await atMost(DRAIN_TIMEOUT_MS, output.drained());
+  const rejected = reading.rejections.describe();
+  if (rejected !== undefined) complain(rejected);
+}
+
+async function atMost(timeoutMs: number, task: Promise<void>): Promise<void> {
+  await Promise.race([task, new Promise((resolve) => setTimeout(resolve, timeoutMs).unref())]);
+}
+
+function isAbort(error: unknown): boolean {
+  return error instanceof DOMException && error.name === "AbortError";
+}
+
+function nowUs(): number {
+  return Date.now() * 1000;
+}
