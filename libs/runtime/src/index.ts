@@ -1,0 +1,4 @@
+export * from "./logger.ts";
+export * from "./run-service.ts";
+export * from "./scope.ts";
+export * from "./own-addresses.ts";

@@ -1,0 +1,24 @@
+import { type Logger, pino } from "pino";
+import pretty from "pino-pretty";
+
+export type { Logger } from "pino";
+
+export type LoggerOptions = {
+  readonly service: string;
+  readonly level: string;
+};
+
+/** JSON lines on standard output; readable lines, with colours, where that is a terminal. */
+export function createLogger({ service, level }: LoggerOptions): Logger {
+  const options = {
+    level,
+    base: { service },
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label: string) => ({ level: label }) },
+  };
+  if (!process.stdout.isTTY) return pino(options);
+  return pino(
+    options,
+    pretty({ sync: true, ignore: "service", messageFormat: "{service}: {msg}" }),
+  );
+}

@@ -1,0 +1,73 @@
+import { type Bus, connectBus, publishAcknowledged } from "@packetwatch/bus";
+import type { Config } from "@packetwatch/config";
+import { synSubject } from "@packetwatch/contracts";
+import { type Logger, ownAddresses, runService, type Scope } from "@packetwatch/runtime";
+import { processInstance } from "@packetwatch/telemetry";
+import { CapturePipeline } from "./capture-pipeline.ts";
+import { openSensor, type Sensor } from "./open-sensor.ts";
+import { lockSensor } from "./sensor-lock.ts";
+import { createCaptureTelemetry } from "./telemetry.ts";
+
+await runService("capture", async ({ config, logger, scope, fail }) => {
+  const { host } = config;
+  const instance = processInstance(host);
+  const sensors = await openSensors(config, logger, scope);
+  const telemetry = createCaptureTelemetry({ host, instance, sensors, logger });
+  // Reading begins before there is a bus: what comes meanwhile is buffered.
+  const connected: { bus?: Bus } = {};
+  const pipeline = new CapturePipeline({
+    sensors,
+    host,
+    instance,
+    ipv6SourceBits: config.ipv6SourceBits,
+    maxBufferedBytes: config.publishBufferBytes,
+    drainTimeoutMs: config.drainTimeoutSeconds * 500,
+    publish: async (shard, { payload }, messageId) => {
+      const { bus } = connected;
+      if (!bus?.isConnected()) throw new Error("NATS isn't connected");
+      await publishAcknowledged(bus, synSubject(shard), payload, { messageId });
+    },
+    events: { ...telemetry.events, onError: fail },
+  });
+  telemetry.observe(pipeline);
+  const options = { servers: config.natsServers, name: `capture ${host}`, logger };
+  const bus = scope.own(await connectBus({ ...options, signal: scope.signal }));
+  connected.bus = bus;
+  telemetry.publish(bus, scope);
+  bus.onReconnect(() => pipeline.retry());
+  scope.own(pipeline);
+  pipeline.retry();
+});
+
+async function openSensors(
+  config: Config<"capture">,
+  logger: Logger,
+  scope: Scope,
+): Promise<readonly Sensor[]> {
+  const sensors: Sensor[] = [];
+  for (const interfaceName of config.interfaces) {
+    scope.own(await lockSensor(config.bpffsDir, interfaceName));
+    const sensor = scope.own(openSensor({ interfaceName, ...sensorOptions(config) }));
+    const { mode, attachment } = sensor;
+    logger.info({ interface: interfaceName, mode, attachment }, "watching");
+    sensors.push(sensor);
+  }
+  return sensors;
+}
+
+function sensorOptions(config: Config<"capture">) {
+  return {
+    objectPath: config.bpfObject,
+    pinDir: config.bpffsDir,
+    mode: config.xdpMode,
+    ringBytes: config.ringBytes,
+    blockedEntries: config.blockedEntries,
+    allowedEntries: config.allowedEntries,
+    ipv6SourceBits: config.ipv6SourceBits,
+    listenerLookup: config.listenerLookup,
+    enforce: config.enforce,
+    allowed: config.whitelistSelf
+      ? [...ownAddresses(config.interfaces), ...config.allow]
+      : config.allow,
+  };
+}

@@ -1,0 +1,109 @@
+import { type Verdict, verdictSubject } from "@packetwatch/contracts";
+import { formatPrefix, parsePrefix } from "@packetwatch/net";
+import { describe, expect, it } from "vitest";
+import { DesiredBlocks } from "./desired-blocks.ts";
+
+const NOW_US = 1_800_000_000_000_000;
+
+function blockOf(source: string, expiresUs: number | null = null, id = `block ${source}`): Verdict {
+  return {
+    version: 1,
+    kind: "block",
+    id,
+    source,
+    rule: "vertical",
+    decidedBy: "detector/test",
+    issuedUs: NOW_US - 5,
+    expiresUs,
+    evidence: null,
+  };
+}
+
+function unblockOf(source: string): Verdict {
+  return {
+    version: 1,
+    kind: "unblock",
+    id: `unblock ${source}`,
+    source,
+    decidedBy: "operator/test",
+    issuedUs: NOW_US,
+  };
+}
+
+function createList() {
+  const list = new DesiredBlocks();
+  let sequence = 0;
+  const apply = (verdict: Verdict, nowUs = NOW_US) =>
+    list.apply(verdictSubject(parsePrefix(verdict.source)), verdict, {
+      sequence: ++sequence,
+      nowUs,
+    });
+  const remove = (source: string) => list.remove(verdictSubject(parsePrefix(source)));
+  const sources = () => [...list.values()].map(({ source }) => source).toSorted();
+  return { list, apply, remove, sources };
+}
+
+describe("the desired blocks", () => {
+  it("hold the last verdict of each source", () => {
+    const { apply, sources } = createList();
+    apply(blockOf("192.0.2.1"));
+    apply(blockOf("2001:db8:0:1::/64"));
+    apply(blockOf("192.0.2.1", NOW_US + 10));
+    expect(sources()).toEqual(["192.0.2.1", "2001:db8:0:1::/64"]);
+  });
+
+  it("a block says what to write, since when and until when", () => {
+    const { apply } = createList();
+    expect(apply(blockOf("192.0.2.1", NOW_US + 7))).toEqual({
+      kind: "block",
+      block: {
+        verdictId: "block 192.0.2.1",
+        source: "192.0.2.1",
+        prefix: parsePrefix("192.0.2.1"),
+        expiresUs: NOW_US + 7,
+        decidingUs: NOW_US - 5,
+        sequence: 1,
+      },
+    });
+  });
+
+  it("an unblock lifts the block, and also one that only the map knows", () => {
+    const { apply, sources } = createList();
+    apply(blockOf("192.0.2.1"));
+    const change = apply(unblockOf("192.0.2.1"));
+    expect([change?.kind, sources()]).toEqual(["lift", []]);
+    const unknown = apply(unblockOf("198.51.100.7"));
+    expect(unknown?.kind === "lift" && formatPrefix(unknown.block.prefix)).toBe("198.51.100.7");
+  });
+
+  it.each([
+    [NOW_US - 1, undefined],
+    [NOW_US, undefined],
+    [NOW_US + 1, "block"],
+  ])("a block that ends at %d changes: %s", (expiresUs, kind) => {
+    expect(createList().apply(blockOf("192.0.2.1", expiresUs))?.kind).toBe(kind);
+  });
+
+  it("a block that has ended takes the place of one that was in force, which is lifted", () => {
+    const { apply, sources } = createList();
+    apply(blockOf("192.0.2.1"));
+    expect(apply(blockOf("192.0.2.1", NOW_US - 1))?.kind).toBe("lift");
+    expect(sources()).toEqual([]);
+  });
+
+  it("the mark of an expired message lifts once", () => {
+    const { apply, remove } = createList();
+    apply(blockOf("192.0.2.1"));
+    expect(remove("192.0.2.1")?.kind).toBe("lift");
+    expect(remove("192.0.2.1")).toBeUndefined();
+  });
+
+  it("expire() lifts what has ended, and nothing else", () => {
+    const { list, apply, sources } = createList();
+    apply(blockOf("192.0.2.1", NOW_US + 10));
+    apply(blockOf("192.0.2.2", NOW_US + 11));
+    apply(blockOf("192.0.2.3"));
+    expect(list.expire(NOW_US + 10).map((change) => change.block.source)).toEqual(["192.0.2.1"]);
+    expect(sources()).toEqual(["192.0.2.2", "192.0.2.3"]);
+  });
+});

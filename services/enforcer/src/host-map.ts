@@ -1,0 +1,170 @@
+import { BpfError, type BpfMap, bpffsName, openPinnedMap } from "@packetwatch/bpf";
+import {
+  ALLOW_KEY_BYTES,
+  ALLOW_VALUE_BYTES,
+  BLOCK_BYTES,
+  pinPaths,
+  readAllowKey,
+  readBlock,
+  readSourceKey,
+  SOURCE_KEY_BYTES,
+  writeAllowKey,
+  writeBlock,
+  writeSourceKey,
+} from "@packetwatch/contracts";
+import { formatAddress, formatPrefix, type Prefix } from "@packetwatch/net";
+import type { DesiredBlock } from "./desired-blocks.ts";
+
+/** How many entries a reconcile wrote and removed. */
+export type Reconciled = {
+  readonly added: number;
+  readonly refreshed: number;
+  readonly removed: number;
+  /** Blocks that the full map refused. */
+  readonly refused: number;
+};
+
+/** Wall time, in microseconds since the Unix epoch, to the kernel's boot time, in nanoseconds. */
+export type ToBootNs = (wallUs: number) => bigint;
+
+/** One interface's `blocked` and `allowed` maps, opened by their pins. */
+export class HostMap {
+  readonly interfaceName: string;
+  readonly #blocked: BpfMap;
+  readonly #allowed: BpfMap;
+  readonly #ids: string;
+
+  private constructor(interfaceName: string, blocked: BpfMap, allowed: BpfMap) {
+    this.interfaceName = interfaceName;
+    this.#blocked = blocked;
+    this.#allowed = allowed;
+    this.#ids = `${blocked.info().id} ${allowed.info().id}`;
+  }
+
+  /** Undefined while capture has not pinned the maps yet. */
+  static open(pinDir: string, interfaceName: string): HostMap | undefined {
+    const paths = pinPaths(pinDir, bpffsName(interfaceName));
+    const opened: BpfMap[] = [];
+    try {
+      for (const name of ["blocked", "allowed"] as const) {
+        opened.push(openPinnedMap(paths.map(name), expectations[name]));
+      }
+      return new HostMap(interfaceName, opened[0] as BpfMap, opened[1] as BpfMap);
+    } catch (error) {
+      for (const map of opened) map.close();
+      if (error instanceof BpfError && error.code === "PIN_MISSING") return undefined;
+      throw error;
+    }
+  }
+
+  get capacity(): number {
+    return this.#blocked.maxEntries;
+  }
+
+  /** Whether the pins still are these maps: capture makes new ones when their sizes change. */
+  isCurrent(pinDir: string): boolean {
+    const pinned = HostMap.open(pinDir, this.interfaceName);
+    pinned?.close();
+    return pinned !== undefined && pinned.#ids === this.#ids;
+  }
+
+  /** Blocks a source, or changes its expiry and keeps what was counted. Throws BpfError MAP_FULL. */
+  block(block: DesiredBlock, toBootNs: ToBootNs): void {
+    const key = writeSourceKey(block.prefix.words);
+    const present = this.#blocked.lookup(key);
+    const counted = present ? readBlock(present) : { dropped: 0n, firstDropNs: 0n };
+    this.#blocked.update(key, writeBlock({ ...counted, expiresNs: expiryOf(block, toBootNs) }));
+  }
+
+  lift(block: DesiredBlock): void {
+    this.#blocked.delete(writeSourceKey(block.prefix.words));
+  }
+
+  /** Makes the block map what is desired: adds, refreshes what differs, removes what is no longer wanted. */
+  reconcile(desired: Iterable<DesiredBlock>, toBootNs: ToBootNs): Reconciled {
+    const actual = this.#readBlocks();
+    const missing: DesiredBlock[] = [];
+    let refreshed = 0;
+    for (const block of desired) {
+      const address = formatAddress(block.prefix.words);
+      const present = actual.get(address);
+      actual.delete(address);
+      if (!present) missing.push(block);
+      else if (isDifferent(present.expiresNs, expiryOf(block, toBootNs))) {
+        this.block(block, toBootNs);
+        refreshed++;
+      }
+    }
+    const removed = this.#blocked.deleteBatch(
+      Buffer.concat([...actual.values()].map(({ key }) => key)),
+    );
+    const added = this.#add(missing, toBootNs);
+    return { added, refreshed, removed, refused: missing.length - added };
+  }
+
+  /** Makes the allow list what is desired; returns what changed. */
+  allow(desired: readonly Prefix[]): { added: readonly Prefix[]; removed: readonly Prefix[] } {
+    const actual = new Map<string, Prefix>();
+    for (const key of this.#allowed.keys()) {
+      const prefix = readAllowKey(key);
+      actual.set(formatPrefix(prefix), prefix);
+    }
+    const added = desired.filter((prefix) => !actual.delete(formatPrefix(prefix)));
+    for (const prefix of added) this.#allowed.update(writeAllowKey(prefix), allowedValue);
+    const removed = [...actual.values()];
+    for (const prefix of removed) this.#allowed.delete(writeAllowKey(prefix));
+    return { added, removed };
+  }
+
+  close(): void {
+    this.#blocked.close();
+    this.#allowed.close();
+  }
+
+  #readBlocks(): Map<string, { key: Uint8Array; expiresNs: bigint }> {
+    const actual = new Map<string, { key: Uint8Array; expiresNs: bigint }>();
+    for (const { key, value } of this.#blocked.entries()) {
+      actual.set(formatAddress(readSourceKey(key)), { key, expiresNs: readBlock(value).expiresNs });
+    }
+    return actual;
+  }
+
+  #add(blocks: readonly DesiredBlock[], toBootNs: ToBootNs): number {
+    const keys = Buffer.concat(blocks.map(({ prefix }) => writeSourceKey(prefix.words)));
+    const values = Buffer.concat(
+      blocks.map((block) =>
+        writeBlock({ expiresNs: expiryOf(block, toBootNs), dropped: 0n, firstDropNs: 0n }),
+      ),
+    );
+    try {
+      this.#blocked.updateBatch(keys, values);
+      return blocks.length;
+    } catch (error) {
+      if (error instanceof BpfError && error.code === "MAP_FULL") return error.completed ?? 0;
+      throw error;
+    }
+  }
+}
+
+const expectations = {
+  blocked: { type: "hash", keySize: SOURCE_KEY_BYTES, valueSize: BLOCK_BYTES },
+  allowed: { type: "lpm_trie", keySize: ALLOW_KEY_BYTES, valueSize: ALLOW_VALUE_BYTES },
+} as const;
+
+const allowedValue = new Uint8Array(ALLOW_VALUE_BYTES).fill(1);
+
+/** Conversion between clocks is off by microseconds; a refresh within this would be one of nothing. */
+const EXPIRY_TOLERANCE_NS = 10_000_000n;
+
+/** 0 means "until it is lifted", so an expiry long past is 1. */
+function expiryOf({ expiresUs }: DesiredBlock, toBootNs: ToBootNs): bigint {
+  if (expiresUs === undefined) return 0n;
+  const expiresNs = toBootNs(expiresUs);
+  return expiresNs > 0n ? expiresNs : 1n;
+}
+
+function isDifferent(a: bigint, b: bigint): boolean {
+  if (a === 0n || b === 0n) return a !== b;
+  const distance = a > b ? a - b : b - a;
+  return distance > EXPIRY_TOLERANCE_NS;
+}

@@ -1,0 +1,49 @@
+import { connectBus, StreamReader } from "@packetwatch/bus";
+import { streamNames, subjects } from "@packetwatch/contracts";
+import { ownAddresses, runService } from "@packetwatch/runtime";
+import { processInstance } from "@packetwatch/telemetry";
+import { Enforcer } from "./enforcer.ts";
+import { createEnforcerTelemetry } from "./telemetry.ts";
+
+/** How often own addresses, pins and expiries are looked at. */
+const TEND_INTERVAL_MS = 500;
+const VERDICT_PREFETCH = 10_000;
+
+await runService("enforcer", async ({ config, logger, scope, fail }) => {
+  const { host, interfaces, bpffsDir: pinDir } = config;
+  const instance = processInstance(host);
+  const options = { servers: config.natsServers, name: `enforcer ${host}`, logger };
+  const bus = scope.own(await connectBus({ ...options, signal: scope.signal }));
+  const telemetry = createEnforcerTelemetry({ bus, host, instance, logger });
+  const allowed = () => [
+    ...(config.whitelistSelf ? ownAddresses(interfaces) : []),
+    ...config.allow,
+  ];
+  const enforcer = scope.own(
+    new Enforcer({ host, interfaces, pinDir, allowed, events: telemetry.events }),
+  );
+  enforcer.tend();
+  const verdicts = scope.own(
+    new StreamReader({
+      bus,
+      stream: streamNames.verdict,
+      filter: subjects.everyVerdict,
+      start: { kind: "last_per_subject" },
+      prefetch: VERDICT_PREFETCH,
+      onMessage: (message) => enforcer.take(message),
+      onCaughtUp: () => enforcer.completeList(),
+      onStreamLost: () => enforcer.restartList(),
+      logger,
+    }),
+  );
+  telemetry.observe(enforcer, () => verdicts.pending);
+  telemetry.publish(scope);
+  const timer = setInterval(() => {
+    try {
+      enforcer.tend();
+    } catch (error) {
+      fail(error);
+    }
+  }, TEND_INTERVAL_MS);
+  scope.own({ close: () => clearInterval(timer) });
+});

@@ -1,0 +1,86 @@
+import { type Bus, TelemetryPublisher } from "@packetwatch/bus";
+import { appliedSubject, encodeApplied } from "@packetwatch/contracts";
+import { formatPrefix } from "@packetwatch/net";
+import type { Logger, Scope } from "@packetwatch/runtime";
+import { createServiceMetrics } from "@packetwatch/telemetry";
+import type { Enforcer, EnforcerEvents } from "./enforcer.ts";
+
+export type EnforcerTelemetry = {
+  readonly events: EnforcerEvents;
+  /** Fills in what is read off the enforcer; `behind`: verdicts that wait in the stream. */
+  readonly observe: (enforcer: Enforcer, behind: () => number) => void;
+  readonly publish: (scope: Scope) => void;
+};
+
+export type EnforcerTelemetryOptions = {
+  readonly bus: Bus;
+  readonly host: string;
+  readonly instance: string;
+  readonly logger: Logger;
+};
+
+export function createEnforcerTelemetry(options: EnforcerTelemetryOptions): EnforcerTelemetry {
+  const { bus, host, instance, logger } = options;
+  const metrics = createServiceMetrics({ service: "enforcer", host });
+  return {
+    events: {
+      onApplied: (applied) => {
+        const { source, action, verdictId, reactionUs } = applied;
+        metrics.counter("packetwatch_enforcer_applied_total").inc({ host, action });
+        if (reactionUs !== null) {
+          metrics
+            .histogram("packetwatch_enforcer_reaction_seconds")
+            .observe(Math.max(0, reactionUs / 1e6));
+        }
+        logger.info({ source, action, verdictId, reactionUs }, "verdict applied");
+        // History is for people: one that is lost while NATS is away changes nothing.
+        bus.connection.publish(appliedSubject(host), encodeApplied(applied));
+      },
+      onRejected: (reason, error) => {
+        metrics.counter("packetwatch_enforcer_rejected_verdicts_total").inc({ host, reason });
+        logger.warn({ reason, cause: error.message }, "a verdict was rejected");
+      },
+      onMapFull: (interfaceName, refused) => {
+        metrics.counter("packetwatch_enforcer_map_full_total").inc({ host }, refused);
+        logger.error(
+          { interface: interfaceName, refused },
+          "the block map is full; blocks were refused (PW_BLOCKED_ENTRIES)",
+        );
+      },
+      onReconciled: (interfaceName, reason, result) => {
+        metrics.counter("packetwatch_enforcer_reconciles_total").inc({ host, reason });
+        logger.info({ interface: interfaceName, reason, ...result }, "block map reconciled");
+      },
+      onWaiting: (interfaceName) => {
+        logger.warn(
+          { interface: interfaceName },
+          "waiting for capture to pin the interface's maps",
+        );
+      },
+      onAllowChanged: (interfaceName, added, removed) => {
+        const texts = { added: added.map(formatPrefix), removed: removed.map(formatPrefix) };
+        logger.info({ interface: interfaceName, ...texts }, "allow list changed");
+      },
+    },
+    observe: (enforcer, behind) => {
+      metrics.beforeRead(() => {
+        metrics.gauge("packetwatch_enforcer_blocks").set({ host }, enforcer.blocks);
+        metrics.gauge("packetwatch_enforcer_block_capacity").set({ host }, enforcer.capacity);
+        metrics.gauge("packetwatch_enforcer_sequence").set({ host }, enforcer.sequence);
+        metrics.gauge("packetwatch_enforcer_behind_messages").set({ host }, behind());
+        metrics.raise(
+          "packetwatch_nats_reconnects_total",
+          { service: "enforcer" },
+          bus.reconnects(),
+        );
+      });
+    },
+    publish: (scope) => {
+      scope.own(metrics);
+      const { registry } = metrics;
+      scope.own(
+        new TelemetryPublisher({ bus, host, logger, service: "enforcer", instance, registry }),
+      );
+    },
+  };
+}
