@@ -1,0 +1,151 @@
+import { type Bus, connectBus, provisionStreams, StreamReader } from "@packetwatch/bus";
+import { loadConfig } from "@packetwatch/config";
+import { decodeVerdict, streamNames, subjects, type Verdict } from "@packetwatch/contracts";
+import { SHARD_COUNT } from "@packetwatch/net";
+import { createLogger } from "@packetwatch/runtime";
+import { assignShards } from "../../services/detector/src/core/shard-assignment.ts";
+import { Detecting } from "../../services/detector/src/detecting.ts";
+import type { DetectorReadings } from "../../services/detector/src/telemetry.ts";
+import { waitUntil } from "./eventually.ts";
+import { testStreams } from "./streams.ts";
+
+const logger = createLogger({ service: "detector", level: "fatal" });
+
+/** The detector of a test, in this process, with a connection of its own. */
+export class TestDetector {
+  readonly instance: string;
+  readonly #bus: Bus;
+  readonly #detecting: Detecting;
+  readonly #readings: () => DetectorReadings;
+
+  private constructor(
+    instance: string,
+    bus: Bus,
+    detecting: Detecting,
+    readings: () => DetectorReadings,
+  ) {
+    this.instance = instance;
+    this.#bus = bus;
+    this.#detecting = detecting;
+    this.#readings = readings;
+  }
+
+  static async start(url: string, instance: string, variables: Record<string, string> = {}) {
+    const config = loadConfig("detector", { PW_NATS_URL: url, PW_DETECTOR_TTL: "1", ...variables });
+    const bus = await connectBus({ servers: [url], name: instance, logger });
+    const held: { readings?: DetectorReadings } = {};
+    const telemetry = {
+      rejected: () => undefined,
+      announced: () => undefined,
+      dropped: () => undefined,
+      observe: (readings: DetectorReadings) => (held.readings = readings),
+      publish: () => undefined,
+    };
+    const detecting = new Detecting({ bus, config, instance, telemetry, logger });
+    await detecting.start();
+    return new TestDetector(instance, bus, detecting, () => held.readings as DetectorReadings);
+  }
+
+  get shards(): readonly number[] {
+    return [...this.#readings().lags().keys()].toSorted((a, b) => a - b);
+  }
+
+  get lag(): number {
+    return [...this.#readings().lags().values()].reduce((sum, lag) => sum + lag, 0);
+  }
+
+  /** Leaves in good order. */
+  async leave(): Promise<void> {
+    await this.#detecting.close();
+    await this.#bus.close();
+  }
+
+  /** Ends without a word, as a process that is killed: its connection is cut first. */
+  async crash(): Promise<void> {
+    await this.#bus.connection.close();
+    await this.#detecting.close();
+  }
+}
+
+/** Detectors against one NATS, and the verdicts that they have published. */
+export class DetectorGroup {
+  readonly members: TestDetector[] = [];
+  readonly verdicts: Verdict[] = [];
+  readonly #url: string;
+  readonly #bus: Bus;
+  readonly #reader: StreamReader;
+  readonly #variables: Record<string, string>;
+  #named = 0;
+
+  private constructor(url: string, bus: Bus, variables: Record<string, string>) {
+    this.#url = url;
+    this.#bus = bus;
+    this.#variables = variables;
+    this.#reader = new StreamReader({
+      bus,
+      stream: streamNames.verdict,
+      filter: subjects.everyVerdict,
+      start: { kind: "all" },
+      prefetch: 1000,
+      onMessage: ({ payload }) => this.verdicts.push(decodeVerdict(payload)),
+      logger,
+    });
+  }
+
+  static async connect(url: string, variables: Record<string, string> = {}) {
+    const bus = await connectBus({ servers: [url], name: "test", logger });
+    await provisionStreams(bus, testStreams());
+    return new DetectorGroup(url, bus, variables);
+  }
+
+  get bus(): Bus {
+    return this.#bus;
+  }
+
+  async join(): Promise<TestDetector> {
+    const instance = `detector-${++this.#named}`;
+    const detector = await TestDetector.start(this.#url, instance, this.#variables);
+    this.members.push(detector);
+    return detector;
+  }
+
+  async leave(detector: TestDetector): Promise<void> {
+    this.#forget(detector);
+    await detector.leave();
+  }
+
+  async crash(detector: TestDetector): Promise<void> {
+    this.#forget(detector);
+    await detector.crash();
+  }
+
+  /** Whether every detector reads exactly the shards that fall to it among those that are there. */
+  get isSettled(): boolean {
+    const members = this.members.map(({ instance }) => instance);
+    const assigned = assignShards({ members, shards: SHARD_COUNT });
+    return this.members.every(
+      ({ instance, shards }) => String(shards) === String(assigned.get(instance)),
+    );
+  }
+
+  async close(): Promise<void> {
+    for (const member of [...this.members]) await this.leave(member);
+    await this.#reader.close();
+    await this.#bus.close();
+  }
+
+  /** Prints how long it took. */
+  async settle(timeoutMs: number): Promise<void> {
+    const startMs = performance.now();
+    await waitUntil(() => this.isSettled, {
+      timeoutMs,
+      what: `${this.members.length} detectors to share the shards`,
+    });
+    const tookMs = Math.round(performance.now() - startMs);
+    console.log(`${this.members.length} detectors shared the shards in ${tookMs} ms`);
+  }
+
+  #forget(detector: TestDetector): void {
+    this.members.splice(this.members.indexOf(detector), 1);
+  }
+}
