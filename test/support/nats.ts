@@ -154,6 +154,7 @@ export class NatsServer {
     child.stdout.on("data", keep);
     child.stderr.on("data", keep);
     child.on("error", (error) => keep(Buffer.from(`${error.message}\n`)));
+    endWithThisProcess(child);
     return child;
   }
 
@@ -173,6 +174,13 @@ export class NatsServer {
     if (await endsWithin(child, STOP_TIMEOUT_MS)) return;
     throw new Error(`nats-server (pid ${child.pid}) did not end:\n${this.#output}`);
   }
+}
+
+/** A test run that is cut short leaves no server behind. */
+function endWithThisProcess(child: ChildProcess): void {
+  const end = () => child.kill("SIGKILL");
+  process.once("exit", end);
+  child.once("exit", () => process.off("exit", end));
 }
 
 async function endsWithin(child: ChildProcess, timeoutMs: number): Promise<boolean> {

@@ -16,7 +16,7 @@ export type Visit = {
 export type Answer = string;
 
 /** Shorter than the second after which a SYN is sent again: one connection is one SYN. */
-const CONNECT_TIMEOUT_SECONDS = 0.5;
+const CONNECT_TIMEOUT_SECONDS = 0.7;
 const ANSWER_TIMEOUT_SECONDS = 10;
 
 /** curl's exit codes: EXIT CODES of curl(1). */

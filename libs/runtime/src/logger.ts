@@ -16,7 +16,9 @@ export function createLogger({ service, level }: LoggerOptions): Logger {
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
   };
-  if (!process.stdout.isTTY) return pino(options);
+  // Synchronous: otherwise a fatal line, which pino flushes, overtakes the ones before it, and
+  // process.exit() can lose the last ones. Services log little.
+  if (!process.stdout.isTTY) return pino(options, pino.destination({ dest: 1, sync: true }));
   return pino(
     options,
     pretty({ sync: true, ignore: "service", messageFormat: "{service}: {msg}" }),

@@ -1,3 +1,4 @@
+import { interfaceIndex } from "@packetwatch/bpf";
 import { type Bus, connectBus, publishAcknowledged } from "@packetwatch/bus";
 import type { Config } from "@packetwatch/config";
 import { synSubject } from "@packetwatch/contracts";
@@ -45,6 +46,8 @@ async function openSensors(
   scope: Scope,
 ): Promise<readonly Sensor[]> {
   const sensors: Sensor[] = [];
+  // Before any of them is touched, so that a mistyped name leaves nothing behind on the others.
+  for (const interfaceName of config.interfaces) interfaceIndex(interfaceName);
   for (const interfaceName of config.interfaces) {
     scope.own(await lockSensor(config.bpffsDir, interfaceName));
     const sensor = scope.own(openSensor({ interfaceName, ...sensorOptions(config) }));

@@ -1,0 +1,184 @@
+import { EventEmitter } from "node:events";
+import { setTimeout as delay } from "node:timers/promises";
+import { type JetStreamClient, jetstream } from "@nats-io/jetstream";
+import { connect, type NatsConnection } from "@nats-io/transport-node";
+import type { Logger } from "./logger.ts";
+
+/** Two tries to connect are this far apart, plus up to the jitter: a fleet must not come back in step. */
+const RECONNECT_WAIT_MS = 500;
+const RECONNECT_JITTER_MS = 500;
+/** A frozen server accepts connections and says nothing; another one may answer. */
+const CONNECT_TIMEOUT_MS = 2000;
+/** How long an unreachable server stays unmentioned. */
+const QUIET_MS = 2000;
+/** How long a connection may be silent before it is tested, and given up after two tests. */
+const PING_INTERVAL_MS = 5000;
+/** What close() gives a server that doesn't answer. */
+const DRAIN_TIMEOUT_MS = 1000;
+
+export type ConnectBusOptions = {
+  readonly servers: readonly string[];
+  /** The connection's name, as NATS lists it. */
+  readonly name: string;
+  readonly logger: Logger;
+  readonly signal?: AbortSignal;
+};
+
+/** A connection to NATS. It outlives the server: only close() ends it. */
+export type Bus = {
+  readonly connection: NatsConnection;
+  readonly jetstream: JetStreamClient;
+  readonly reconnects: () => number;
+  readonly isConnected: () => boolean;
+  /** Calls back after every reconnect; returns what ends that. */
+  readonly onReconnect: (listener: () => void) => () => void;
+  close(): Promise<void>;
+};
+
+/** Connects, and waits for as long as no server is there; says so once. Throws the signal's reason. */
+export async function connectBus(options: ConnectBusOptions): Promise<Bus> {
+  const connection = await firstConnection(options);
+  keepServers(connection, options.servers);
+  return createBus(connection, options.logger);
+}
+
+// Not waitOnFirstConnect of nats.js: it can't be aborted, and never says why it waits.
+async function firstConnection(options: ConnectBusOptions): Promise<NatsConnection> {
+  const mention = mentionOnce(options);
+  for (;;) {
+    options.signal?.throwIfAborted();
+    try {
+      return await connectUnlessAborted(options);
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      mention((error as Error).message);
+    }
+    const waitMs = RECONNECT_WAIT_MS + Math.random() * RECONNECT_JITTER_MS;
+    // An abort ends the wait, and is seen above.
+    await Promise.allSettled([delay(waitMs, undefined, signalOption(options))]);
+  }
+}
+
+function mentionOnce({ servers, logger }: ConnectBusOptions): (cause: string) => void {
+  const startedMs = performance.now();
+  let isMentioned = false;
+  return (cause) => {
+    if (isMentioned || performance.now() - startedMs < QUIET_MS) return;
+    isMentioned = true;
+    const hosts = servers.map(hostOf);
+    logger.warn(
+      { servers: hosts, cause },
+      "NATS isn't reachable yet; waiting for it (PW_NATS_URL)",
+    );
+  };
+}
+
+/** Without the password that a URL may hold. */
+function hostOf(server: string): string {
+  return new URL(server).host;
+}
+
+function signalOption({ signal }: ConnectBusOptions): { signal?: AbortSignal } {
+  return signal ? { signal } : {};
+}
+
+/** One try, given up when the signal aborts; a connection that comes after that is closed. */
+async function connectUnlessAborted(options: ConnectBusOptions): Promise<NatsConnection> {
+  const { signal } = options;
+  const connecting = connectOnce(options);
+  return new Promise((resolve, reject) => {
+    const abort = () => {
+      reject(signal?.reason as Error);
+      connecting.then((connection) => connection.close(), reject);
+    };
+    signal?.addEventListener("abort", abort, { once: true });
+    connecting.then(resolve, reject).finally(() => signal?.removeEventListener("abort", abort));
+  });
+}
+
+function connectOnce({ servers, name }: ConnectBusOptions): Promise<NatsConnection> {
+  return connect({
+    servers: [...servers],
+    name,
+    timeout: CONNECT_TIMEOUT_MS,
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: RECONNECT_WAIT_MS,
+    reconnectJitter: RECONNECT_JITTER_MS,
+    // Credentials may be put right while we wait.
+    ignoreAuthErrorAbort: true,
+    pingInterval: PING_INTERVAL_MS,
+    maxPingOut: 2,
+  });
+}
+
+/** A connection that is made forgets the servers which did not answer; they may be back when this one dies. */
+function keepServers(connection: NatsConnection, servers: readonly string[]): void {
+  const known = connection.getServers().map(({ listen }) => listen);
+  connection.setServers([...new Set([...known, ...servers.map(hostOf)])]);
+}
+
+function createBus(connection: NatsConnection, logger: Logger): Bus {
+  const events = new EventEmitter().setMaxListeners(0);
+  const state = { reconnects: 0, connected: true };
+  const watching = watchStatus(connection, logger, {
+    onDisconnect: () => {
+      state.connected = false;
+    },
+    onReconnect: () => {
+      state.connected = true;
+      state.reconnects++;
+      events.emit("reconnect");
+    },
+  });
+  logger.info({ server: connection.getServer() }, "connected to NATS");
+  return {
+    connection,
+    jetstream: jetstream(connection),
+    reconnects: () => state.reconnects,
+    isConnected: () => state.connected && !connection.isClosed(),
+    onReconnect: (listener) => {
+      events.on("reconnect", listener);
+      return () => events.off("reconnect", listener);
+    },
+    close: async () => {
+      events.removeAllListeners();
+      if (state.connected && !connection.isClosed())
+        await drainWithin(connection, DRAIN_TIMEOUT_MS);
+      await connection.close();
+      await watching;
+    },
+  };
+}
+
+/** Draining waits for the server, and one that is frozen or dying never answers. */
+async function drainWithin(connection: NatsConnection, timeoutMs: number): Promise<void> {
+  const timer = new AbortController();
+  const late = delay(timeoutMs, undefined, { signal: timer.signal });
+  // Either may fail after the other one has settled the race; close() follows in any case.
+  await Promise.race([Promise.allSettled([connection.drain()]), late]);
+  timer.abort();
+  await Promise.allSettled([late]);
+}
+
+type StatusHandlers = {
+  readonly onDisconnect: () => void;
+  readonly onReconnect: () => void;
+};
+
+async function watchStatus(
+  connection: NatsConnection,
+  logger: Logger,
+  { onDisconnect, onReconnect }: StatusHandlers,
+): Promise<void> {
+  for await (const status of connection.status()) {
+    if (status.type === "disconnect") {
+      logger.warn({ server: status.server }, "NATS is away; reconnecting");
+      onDisconnect();
+    } else if (status.type === "reconnect") {
+      logger.info({ server: status.server }, "NATS is back");
+      onReconnect();
+    } else if (status.type === "error" || status.type === "slowConsumer") {
+      logger.error({ status }, "NATS reports an error");
+    }
+  }
+}
