@@ -49,6 +49,7 @@ const stages = [
   suite("unit"),
   suite("kernel"),
   suite("integration"),
+  suite("e2e"),
   endToEnd("e2e-black", "e2e-black.js"),
   endToEnd("e2e-white", "e2e-white.js"),
   endToEnd("e2e-netns", "scanners.js"),

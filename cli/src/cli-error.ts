@@ -1,11 +1,15 @@
 /** Every code that a CliError can carry, and whether trying again can help without a human. */
 export const cliErrorCodes = {
   NATS_UNREACHABLE: { retryable: true, meaning: "no NATS server answers" },
-  STREAM_UNREADABLE: { retryable: true, meaning: "the verdict stream can't be read in time" },
+  STREAM_UNREADABLE: { retryable: true, meaning: "a stream can't be read in time" },
   SUBSCRIPTION: { retryable: false, meaning: "NATS refused or ended a subscription" },
   OUTPUT: { retryable: false, meaning: "standard output can't be written" },
   NOT_BLOCKED: { retryable: false, meaning: "the source that was named is not blocked" },
   NOT_APPLIED: { retryable: true, meaning: "not every host applied a verdict in time" },
+  RECORDING_EXISTS: { retryable: false, meaning: "a recording would overwrite a file" },
+  RECORDING_OUTPUT: { retryable: false, meaning: "a recording can't be written" },
+  RECORDING_INPUT: { retryable: false, meaning: "a recording can't be read" },
+  READER_GONE: { retryable: false, meaning: "the reader of standard output went away" },
   PIN_FOLDER: { retryable: false, meaning: "the folder for pins can't be read or removed" },
 } as const satisfies Record<string, { readonly retryable: boolean; readonly meaning: string }>;
 

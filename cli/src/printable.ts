@@ -14,8 +14,8 @@ export function jsonText(value: unknown): string {
   );
 }
 
-/** `1 port`, `3 ports`. */
+/** `1 port`, `3 ports`, `2 batches`. */
 export function counted(count: number, noun: string): string {
-  const plural = noun.endsWith("s") ? `${noun}es` : `${noun}s`;
+  const plural = /(s|ch)$/.test(noun) ? `${noun}es` : `${noun}s`;
   return `${count} ${count === 1 ? noun : plural}`;
 }

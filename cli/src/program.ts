@@ -4,6 +4,8 @@ import manifest from "../../package.json" with { type: "json" };
 import { blockedCommand } from "./block-list/blocked-command.ts";
 import { unblockCommand } from "./block-list/unblock-command.ts";
 import { detachCommand } from "./detach/detach-command.ts";
+import { recordCommand } from "./recording/record-command.ts";
+import { replayCommand } from "./recording/replay-command.ts";
 import { tailCommand } from "./tail/tail-command.ts";
 import { downCommand, upCommand } from "./up.ts";
 
@@ -23,6 +25,8 @@ export function createProgram(): Command {
   tailCommand(program);
   blockedCommand(program);
   unblockCommand(program);
+  recordCommand(program);
+  replayCommand(program);
   detachCommand(program);
   return program;
 }
@@ -35,6 +39,8 @@ Examples:
   packetwatch tail --format line              watch attempts and blocks, one sentence a line
   packetwatch blocked                         list who is blocked, and why
   packetwatch unblock 192.0.2.56              lift a block on every host
+  packetwatch record monday.pwsyn             write the fleet's attempts to a file
+  packetwatch replay monday.pwsyn             print whom the rules would block, and block nobody
   packetwatch down                            stop everything, and detach XDP
 
 Exit codes:

@@ -8,6 +8,11 @@ export type Stop = {
   readonly fail: (error: unknown) => void;
 };
 
+/** What is thrown where a signal, or now(), ended a wait: nothing is amiss. */
+export function isStop(error: unknown, { signal }: Stop): boolean {
+  return signal.aborted && error === signal.reason && error instanceof DOMException;
+}
+
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /** Catches the signals for the rest of the process. A second one ends it at once. */

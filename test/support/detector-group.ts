@@ -1,9 +1,9 @@
 import { type Bus, connectBus, provisionStreams, StreamReader } from "@packetwatch/bus";
 import { loadConfig } from "@packetwatch/config";
 import { decodeVerdict, streamNames, subjects, type Verdict } from "@packetwatch/contracts";
+import { assignShards } from "@packetwatch/detection";
 import { SHARD_COUNT } from "@packetwatch/net";
 import { createLogger } from "@packetwatch/runtime";
-import { assignShards } from "../../services/detector/src/core/shard-assignment.ts";
 import { Detecting } from "../../services/detector/src/detecting.ts";
 import type { DetectorReadings } from "../../services/detector/src/telemetry.ts";
 import { waitUntil } from "./eventually.ts";

@@ -2,6 +2,7 @@ import { streamSpecs, type StreamSizes, type StreamSpec } from "@packetwatch/con
 
 const SMALL: StreamSizes = {
   longestWindowSeconds: 60,
+  synStorage: "memory",
   synBytes: 16 * 1024 ** 2,
   verdictMessages: 1000,
   historySeconds: 3600,

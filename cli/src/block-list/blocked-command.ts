@@ -4,6 +4,7 @@ import type { BlockVerdict } from "@packetwatch/contracts";
 import type { Command } from "commander";
 import { jsonOption, timeoutOption } from "../options.ts";
 import { printable } from "../printable.ts";
+import { renderTable } from "../render-table.ts";
 import { JsonFormat } from "../tail/json-format.ts";
 import { describeBlock } from "../tail/scan-text.ts";
 import { LocalTime } from "../tail/time-text.ts";
@@ -60,14 +61,6 @@ export function renderBlockList(blocks: readonly BlockVerdict[], nowUs: number):
     printable(describeBlock(block)),
   ]);
   return renderTable([["SOURCE", "RULE", "SINCE", "EXPIRES IN", "WHY"], ...rows]);
-}
-
-function renderTable(rows: readonly (readonly string[])[]): string {
-  const widths = (rows[0] ?? []).map((_, column) =>
-    rows.reduce((width, row) => Math.max(width, row[column]?.length ?? 0), 0),
-  );
-  const lines = rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)));
-  return lines.map((cells) => cells.join("  ").trimEnd()).join("\n");
 }
 
 const units = [

@@ -11,19 +11,26 @@ export class Rejections {
       return decode();
     } catch (error) {
       if (!(error instanceof ContractError)) throw error;
-      this.#counts.set(error.code, (this.#counts.get(error.code) ?? 0) + 1);
+      this.count(error);
       return undefined;
     }
+  }
+
+  get total(): number {
+    return [...this.#counts.values()].reduce((sum, count) => sum + count, 0);
+  }
+
+  count({ code }: ContractError): void {
+    this.#counts.set(code, (this.#counts.get(code) ?? 0) + 1);
   }
 
   /** `3 payloads rejected: bad_version`; undefined when none was. */
   describe(): string | undefined {
     const counts = [...this.#counts];
     if (counts.length === 0) return undefined;
-    const total = counts.reduce((sum, [, count]) => sum + count, 0);
     const reasons = counts.map(([code, count]) =>
       counts.length === 1 ? code : `${count} ${code}`,
     );
-    return `${counted(total, "payload")} rejected: ${reasons.join(", ")}`;
+    return `${counted(this.total, "payload")} rejected: ${reasons.join(", ")}`;
   }
 }

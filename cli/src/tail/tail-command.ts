@@ -6,9 +6,11 @@ import { type Config, type Environment, environment, loadConfig } from "@packetw
 import { subjects } from "@packetwatch/contracts";
 import { Scope } from "@packetwatch/runtime";
 import { type Command, Option } from "commander";
+import { readBlockList } from "../block-list/read-block-list.ts";
 import { CliError } from "../cli-error.ts";
 import { connectCli } from "../connect-cli.ts";
 import { parseCount, timeoutOption } from "../options.ts";
+import { counted } from "../printable.ts";
 import { catchStopSignals, type Stop } from "../stop-signals.ts";
 import {
   complain,
@@ -28,6 +30,7 @@ import { welcomeLines } from "./welcome.ts";
 /** How often own addresses and expiries are looked at. */
 const POLL_MS = 1000;
 const DRAIN_TIMEOUT_MS = 2000;
+const LIST_TIMEOUT_MS = 1000;
 
 const formats = ["table", "line", "json"] as const;
 
@@ -155,9 +158,29 @@ async function startTail({ reading, config, flags, stop, scope }: TailParts): Pr
   subscribe(subjects.everyAlert, (payload) => reading.alert(payload));
   // The header on the output says that from here on nothing is missed.
   await Promise.race([bus.connection.flush(), stop.requested]);
+  await Promise.race([mentionBlocked(bus), stop.requested]);
   poll({ reading, config, stop });
   const timer = setInterval(() => poll({ reading, config, stop }), POLL_MS);
   scope.own({ close: () => clearInterval(timer) });
+}
+
+/** Who is blocked already makes no rows, and would be missed without a word. */
+async function mentionBlocked(bus: Bus): Promise<void> {
+  const count = await countBlocked(bus);
+  if (count === 0) return;
+  const verb = count === 1 ? "is" : "are";
+  complain(`${counted(count, "source")} ${verb} blocked already; 'packetwatch blocked' lists them`);
+}
+
+/** None where the list can't be read: tail has no need of it. */
+async function countBlocked(bus: Bus): Promise<number> {
+  try {
+    const blocks = await readBlockList({ bus, timeoutMs: LIST_TIMEOUT_MS, nowUs: nowUs() });
+    return blocks.length;
+  } catch (error) {
+    if (error instanceof CliError) return 0;
+    throw error;
+  }
 }
 
 type SubscriberParts = Pick<TailParts, "reading" | "stop" | "scope"> & { readonly bus: Bus };

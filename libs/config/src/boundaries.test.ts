@@ -204,6 +204,7 @@ const rows: Record<keyof typeof variables, Row> = {
     ],
     refused: ["0", "2", "4", "6", "03", "3.0", "three"],
   },
+  synStorage: oneOf("memory", "file"),
   synStreamBytes: size(["1MiB", MIB], ["1024GiB", 1024 * GIB]),
   maxVerdicts: integer(16, 16_777_216),
   historySeconds: integer(60, 315_360_000),

@@ -1,5 +1,5 @@
 export * from "./config-error.ts";
-export { formatBytes } from "./fields.ts";
+export { bytes, type Field, formatBytes } from "./fields.ts";
 export * from "./load-config.ts";
 export * from "./unknown-variables.ts";
 export * from "./variables.ts";

@@ -110,6 +110,7 @@ describe("a service has its own variables, and no other", () => {
       "spreadThreshold",
       "spreadWindowSeconds",
       "streamReplicas",
+      "synStorage",
       "synStreamBytes",
       "verticalAction",
       "windowSeconds",

@@ -60,21 +60,21 @@ const detection = {
     name: "PW_VERTICAL_ACTION",
     field: oneOf("block", "alert", "off"),
     fallback: "block",
-    readBy: ["detector"],
+    readBy: ["detector", "cli"],
     description: "Rule `vertical`: what follows when it fires.",
   },
   horizontalWindowSeconds: {
     name: "PW_HORIZONTAL_TIME_THRESHOLD",
     field: seconds(0.001, MAX_WINDOW_SECONDS),
     fallback: "300",
-    readBy: ["detector"],
+    readBy: ["detector", "cli"],
     description: "Rule `horizontal`: the window in which distinct destinations count, in seconds.",
   },
   horizontalThreshold: {
     name: "PW_HORIZONTAL_ADDRESS_THRESHOLD",
     field: integer(1, 1024),
     fallback: "25",
-    readBy: ["detector"],
+    readBy: ["detector", "cli"],
     description:
       "Rule `horizontal`: so many distinct destinations on one port within the window fire it.",
   },
@@ -82,14 +82,14 @@ const detection = {
     name: "PW_HORIZONTAL_ACTION",
     field: oneOf("block", "alert", "off"),
     fallback: "alert",
-    readBy: ["detector"],
+    readBy: ["detector", "cli"],
     description: "Rule `horizontal`: what follows when it fires.",
   },
   spreadWindowSeconds: {
     name: "PW_SPREAD_TIME_THRESHOLD",
     field: seconds(0.001, MAX_WINDOW_SECONDS),
     fallback: "300",
-    readBy: ["detector"],
+    readBy: ["detector", "cli"],
     description:
       "Rule `spread`: the window in which distinct pairs of destination and port count, in seconds.",
   },
@@ -97,7 +97,7 @@ const detection = {
     name: "PW_SPREAD_TARGET_THRESHOLD",
     field: integer(1, 1024),
     fallback: "25",
-    readBy: ["detector"],
+    readBy: ["detector", "cli"],
     description:
       "Rule `spread`: so many distinct pairs of destination and port over the whole fleet fire it.",
   },
@@ -105,7 +105,7 @@ const detection = {
     name: "PW_SPREAD_ACTION",
     field: oneOf("block", "alert", "off"),
     fallback: "alert",
-    readBy: ["detector"],
+    readBy: ["detector", "cli"],
     description: "Rule `spread`: what follows when it fires.",
   },
   ipv6SourceBits: {
@@ -128,7 +128,7 @@ const detection = {
     name: "PW_DETECTOR_CAPACITY",
     field: integer(1024, 8_388_608),
     fallback: "65536",
-    readBy: ["detector"],
+    readBy: ["detector", "cli"],
     description:
       "Keys each rule keeps windows for; fixes the memory. The least recently seen leaves first, and is counted.",
   },
@@ -147,7 +147,7 @@ const blocking = {
     name: "PW_BLOCK_TTL",
     field: seconds(0, 10 * 365 * 86_400),
     fallback: "0",
-    readBy: ["detector"],
+    readBy: ["detector", "cli"],
     description: "How long a source stays blocked, in seconds; 0: until it is unblocked.",
   },
   whitelistSelf: {
@@ -253,18 +253,27 @@ const nats = {
     readBy: ["detector"],
     description: "Copies of each stream in a NATS cluster of at least so many servers.",
   },
+  synStorage: {
+    name: "PW_SYN_STORAGE",
+    field: oneOf("memory", "file"),
+    fallback: "memory",
+    readBy: ["detector"],
+    description:
+      "Where NATS keeps connection attempts for replay. In `memory`, one server that restarts forgets those no detector has read yet.",
+  },
   synStreamBytes: {
     name: "PW_SYN_STREAM_BYTES",
     field: bytes(MIB, 1024 * GIB),
     fallback: "256MiB",
     readBy: ["detector"],
-    description: "Memory of the stream that keeps connection attempts for replay.",
+    description:
+      "Size of the stream that keeps connection attempts for replay; then the oldest leave.",
   },
   maxVerdicts: {
     name: "PW_MAX_VERDICTS",
     field: integer(16, 16_777_216),
     fallback: "262144",
-    readBy: ["detector"],
+    readBy: ["detector", "cli"],
     description: "Verdicts that the verdict stream holds. A full one refuses more, and says so.",
   },
   historySeconds: {

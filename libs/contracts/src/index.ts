@@ -6,5 +6,6 @@ export * from "./kernel.v1.ts";
 export * from "./streams.ts";
 export * from "./subjects.ts";
 export * from "./syn-batch.v1.ts";
+export * from "./syn-recording.v1.ts";
 export * from "./telemetry.v1.ts";
 export * from "./verdict.v1.ts";

@@ -50,6 +50,37 @@ export const synRecordLayout = {
   reserved: 54,
 } as const;
 export const SYN_RECORD_BYTES = 56;
+/** What a record takes in the ring, with the kernel's header of 8 bytes. */
+export const SYN_RING_BYTES = 64;
+
+/**
+ * What became of the records that were read from a ring, as capture notes it
+ * behind the consumer's position: a 64-bit count for each, since the ring was
+ * made. Their sum, when nothing is on its way, is the count of records read.
+ */
+export const ringLedgerEntries = [
+  "published",
+  "buffer_full",
+  "shutdown",
+  "bad_record",
+  "crash",
+] as const;
+export type RingLedgerEntry = (typeof ringLedgerEntries)[number];
+export type RingLedgerCounts = Readonly<Record<RingLedgerEntry, number>>;
+
+/** Reasons for which a record that was read is never published, or not known to be. */
+export const ringLossReasons = [
+  "buffer_full",
+  "shutdown",
+  "bad_record",
+  "crash",
+] as const satisfies readonly RingLedgerEntry[];
+
+/** Reads the counts from the words behind the consumer's position. */
+export function readRingLedger(notes: BigUint64Array): RingLedgerCounts {
+  const counts = ringLedgerEntries.map((entry, index) => [entry, Number(notes[index] ?? 0n)]);
+  return Object.fromEntries(counts) as RingLedgerCounts;
+}
 
 /** Bits of a SYN record's flags: PW_SYN_*. */
 export const synFlags = {

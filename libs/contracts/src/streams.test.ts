@@ -3,6 +3,7 @@ import { replaySeconds, type StreamSizes, streamSpecs } from "./streams.ts";
 
 const sizes: StreamSizes = {
   longestWindowSeconds: 300,
+  synStorage: "memory",
   synBytes: 268_435_456,
   verdictMessages: 1000,
   historySeconds: 604_800,

@@ -37,6 +37,7 @@ export type StreamSpec = {
 
 export type StreamSizes = {
   readonly longestWindowSeconds: number;
+  readonly synStorage: "memory" | "file";
   readonly synBytes: number;
   readonly verdictMessages: number;
   readonly historySeconds: number;
@@ -61,7 +62,7 @@ function synStream(sizes: StreamSizes): StreamSpec {
     name: streamNames.syn,
     description: "Connection attempts, by shard of their source",
     subjects: [subjects.everySyn],
-    storage: "memory",
+    storage: sizes.synStorage,
     replicas: sizes.replicas,
     maxBytes: sizes.synBytes,
     maxMessages: -1,

@@ -1,4 +1,4 @@
-import { type ContractErrorCode, unparsedReasons } from "@packetwatch/contracts";
+import { type ContractErrorCode, ringLossReasons, unparsedReasons } from "@packetwatch/contracts";
 import { counter, gauge, histogram, type MetricCatalogue } from "./metric-definition.ts";
 
 const process = ["capture", "detector", "enforcer", "metrics"] as const;
@@ -61,6 +61,18 @@ export const catalogue = {
     unit: "packets",
     labels: perInterface,
     help: "Connection attempts of blocked sources, dropped",
+  }),
+  packetwatch_syn_published_total: counter({
+    services: kernel,
+    unit: "packets",
+    labels: perInterface,
+    help: "Reported connection attempts that NATS has acknowledged; kept beside the ring, through all restarts of capture",
+  }),
+  packetwatch_syn_lost_total: counter({
+    services: kernel,
+    unit: "packets",
+    labels: { ...perInterface, reason: ringLossReasons },
+    help: "Reported connection attempts that were never published (PW_PUBLISH_BUFFER_BYTES, PW_DRAIN_TIMEOUT); `crash`: on their way when capture was killed, and perhaps stored",
   }),
   packetwatch_syn_would_drop_total: counter({
     services: kernel,
@@ -323,7 +335,7 @@ export const catalogue = {
   packetwatch_enforcer_reconciles_total: counter({
     services: enforcer,
     unit: "reconciles",
-    labels: { ...perHost, reason: ["start", "new_maps"] },
+    labels: { ...perHost, reason: ["start", "new_maps", "room"] },
     help: "Comparisons of a whole block map with all verdicts in force",
   }),
 

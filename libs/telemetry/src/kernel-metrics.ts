@@ -1,4 +1,9 @@
-import { type KernelCounters, unparsedReasons } from "@packetwatch/contracts";
+import {
+  type KernelCounters,
+  type RingLedgerCounts,
+  ringLossReasons,
+  unparsedReasons,
+} from "@packetwatch/contracts";
 import { createServiceMetrics, type ServiceMetrics } from "./service-metrics.ts";
 
 export type KernelMetricsOptions = {
@@ -6,6 +11,8 @@ export type KernelMetricsOptions = {
   readonly interfaceName: string;
   /** The counters of the interface's program, since its counters map was created. */
   readonly read: () => KernelCounters;
+  /** What became of what was read from its ring, since the ring was made. */
+  readonly readLedger: () => RingLedgerCounts;
 };
 
 /**
@@ -14,9 +21,13 @@ export type KernelMetricsOptions = {
  * (kernelInstance): they go on while capture restarts.
  */
 export function createKernelMetrics(options: KernelMetricsOptions): ServiceMetrics<"kernel"> {
-  const { host, interfaceName, read } = options;
+  const { host, interfaceName, read, readLedger } = options;
+  const labels = { host, interface: interfaceName };
   const metrics = createServiceMetrics({ service: "kernel", host });
-  metrics.beforeRead(() => raiseAll(metrics, { host, interface: interfaceName }, read()));
+  metrics.beforeRead(() => {
+    raiseAll(metrics, labels, read());
+    raiseLedger(metrics, labels, readLedger());
+  });
   return metrics;
 }
 
@@ -39,5 +50,16 @@ function raiseAll(
   for (const reason of unparsedReasons) {
     const total = counters.unparsed[reason];
     metrics.raise("packetwatch_unparsed_packets_total", { ...labels, reason }, total);
+  }
+}
+
+function raiseLedger(
+  metrics: ServiceMetrics<"kernel">,
+  labels: InterfaceLabels,
+  counts: RingLedgerCounts,
+): void {
+  metrics.raise("packetwatch_syn_published_total", labels, counts.published);
+  for (const reason of ringLossReasons) {
+    metrics.raise("packetwatch_syn_lost_total", { ...labels, reason }, counts[reason]);
   }
 }

@@ -139,7 +139,9 @@ it("kernel counters are read with the registry, and go on where a restarted capt
   };
   let seen = counters.synIpv4;
   const read = () => ({ ...counters, synIpv4: seen });
-  const metrics = createKernelMetrics({ host: "h", interfaceName: "eth0", read });
+  const ledger = { published: 80, buffer_full: 3, shutdown: 0, bad_record: 0, crash: 7 };
+  const readLedger = () => ledger;
+  const metrics = createKernelMetrics({ host: "h", interfaceName: "eth0", read, readLedger });
   seen++;
   expect(await valuesOf(metrics, "packetwatch_syn_seen_total")).toEqual([
     [{ host: "h", interface: "eth0", family: "ipv4" }, 101],
@@ -147,6 +149,12 @@ it("kernel counters are read with the registry, and go on where a restarted capt
   ]);
   const reasons = await valuesOf(metrics, "packetwatch_unparsed_packets_total");
   expect(reasons.map(([, value]) => value)).toEqual(Object.values(unparsed));
+  const { published, ...lost } = ledger;
+  expect(await valuesOf(metrics, "packetwatch_syn_published_total")).toEqual([
+    [{ host: "h", interface: "eth0" }, published],
+  ]);
+  const losses = await valuesOf(metrics, "packetwatch_syn_lost_total");
+  expect(losses.map(([, value]) => value)).toEqual(Object.values(lost));
 });
 
 describe("instance ids", () => {

@@ -1,0 +1,39 @@
+import { describe, expect, it } from "vitest";
+import { durationArgument, formatDuration, parseDuration } from "./duration.ts";
+
+describe("a length of time", () => {
+  it.each([
+    ["90", 90],
+    ["90s", 90],
+    ["500ms", 0.5],
+    ["1.5m", 90],
+    ["2h", 7200],
+    ["1d", 86_400],
+    [" 10m ", 600],
+  ])("%j is %d seconds", (text, seconds) => {
+    expect(parseDuration(text)).toBe(seconds);
+  });
+
+  it.each(["", "m", "-1s", "1 m", "1h30m", "1e3", "10min", "Infinity"])("%j is none", (text) => {
+    expect(parseDuration(text)).toBeUndefined();
+  });
+
+  it.each(["0", "0s", "20.1d", "soon"])(
+    "an option can't be %j, and says what it can be",
+    (text) => {
+      expect(() => durationArgument(text)).toThrow("such as 90s, 10m");
+    },
+  );
+
+  it.each([
+    [0.25, "0.25s"],
+    [1, "1s"],
+    [59.6, "1m"],
+    [90, "1m 30s"],
+    [3600, "1h"],
+    [90_061, "1d 1h"],
+    [0, "0s"],
+  ])("%d seconds are written %j", (seconds, text) => {
+    expect(formatDuration(seconds)).toBe(text);
+  });
+});

@@ -1,0 +1,119 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { createDetector, type Detection, type DetectorConfig } from "./detector.ts";
+import type { RuleAction, RuleConfig } from "./rules.ts";
+import { NaiveDetector, type NaiveDetection } from "./testing/naive-detector.ts";
+import { detectorStream, SECOND_US, type Step } from "./testing/streams.ts";
+import { verdictId } from "./verdict-id.ts";
+
+const action = fc.constantFrom<RuleAction>("block", "alert", "off");
+
+function rule(windowUs: number): fc.Arbitrary<RuleConfig> {
+  const windows = fc.constantFrom(windowUs, Math.ceil(windowUs / 2), windowUs * 3);
+  return fc.record({ threshold: fc.integer({ min: 1, max: 6 }), windowUs: windows, action });
+}
+
+const scenario = fc.constantFrom(10, 1_000, 60 * SECOND_US).chain((windowUs) =>
+  fc.record({
+    rules: fc.record({
+      vertical: rule(windowUs),
+      horizontal: rule(windowUs),
+      spread: rule(windowUs),
+    }),
+    blockTtlUs: fc.constantFrom(0, 1, Math.ceil(windowUs / 2), windowUs * 2),
+    steps: detectorStream(windowUs),
+  }),
+);
+
+const ample = { capacity: 4096, maxQuietSources: 64, seed: 1 };
+
+test("a detector with room for all keys detects and counts what the naive oracle does, verdicts included", () => {
+  fc.assert(
+    fc.property(scenario, ({ rules, blockTtlUs, steps }) => {
+      const detector = createDetector({ ...ample, rules, blockTtlUs });
+      const oracle = new NaiveDetector({ rules, blockTtlUs });
+      for (const step of steps) {
+        if ("event" in step) {
+          const found = (detector.observe(step.event) ?? []).map(inOracleTerms);
+          assert.deepEqual(found, oracle.observe(step.event));
+        } else {
+          detector.applyVerdict(step.verdict);
+          oracle.applyVerdict(step.verdict);
+        }
+      }
+      const { allowed, quiet, beforeUnblock, late, alertsSuppressed } = detector.stats();
+      expect({ allowed, quiet, beforeUnblock, late, alertsSuppressed }).toEqual({
+        allowed: oracle.allowed,
+        quiet: oracle.quiet,
+        beforeUnblock: oracle.beforeUnblock,
+        late: oracle.late,
+        alertsSuppressed: oracle.alertsSuppressed,
+      });
+    }),
+    { numRuns: 500 },
+  );
+}, 60_000);
+
+test("the seed alters nothing as long as nothing is evicted", () => {
+  fc.assert(
+    fc.property(scenario, fc.nat(), ({ rules, blockTtlUs, steps }, seed) => {
+      const config = { ...ample, rules, blockTtlUs };
+      expect(idsOf({ ...config, seed }, steps)).toEqual(idsOf(config, steps));
+    }),
+  );
+}, 60_000);
+
+test("tables of any size stay within the memory taken at construction and never throw", () => {
+  const sizes = fc.record({
+    capacity: fc.integer({ min: 1, max: 16 }),
+    maxQuietSources: fc.integer({ min: 1, max: 4 }),
+  });
+  fc.assert(
+    fc.property(scenario, sizes, ({ rules, blockTtlUs, steps }, size) => {
+      const detector = createDetector({ ...size, rules, blockTtlUs, seed: 1 });
+      const bytes = detector.bytes;
+      for (const step of steps) {
+        if ("event" in step) detector.observe(step.event);
+        else detector.applyVerdict(step.verdict);
+      }
+      expect(detector.bytes).toBe(bytes);
+      expect(detector.stats().quietSources).toBeLessThanOrEqual(size.maxQuietSources);
+    }),
+  );
+}, 60_000);
+
+/** Verdicts may overtake one another on the way, but not the events: all come first here. */
+test("verdicts have the same effect in whatever order they are applied", () => {
+  fc.assert(
+    fc.property(scenario, fc.func(fc.integer()), ({ rules, blockTtlUs, steps }, rank) => {
+      const config = { ...ample, rules, blockTtlUs };
+      const verdicts = steps.filter((step) => "verdict" in step);
+      const events = steps.filter((step) => "event" in step);
+      const shuffled = verdicts.toSorted((left, right) => rank(left) - rank(right));
+      expect(idsOf(config, [...shuffled, ...events])).toEqual(
+        idsOf(config, [...verdicts, ...events]),
+      );
+    }),
+  );
+}, 60_000);
+
+function idsOf(config: DetectorConfig, steps: readonly Step[]): string[] {
+  const detector = createDetector(config);
+  return steps.flatMap((step) => {
+    if ("event" in step) return (detector.observe(step.event) ?? []).map(verdictId);
+    detector.applyVerdict(step.verdict);
+    return [];
+  });
+}
+
+function inOracleTerms({ rule, action, evidence }: Detection): NaiveDetection {
+  const destinations = evidence.destinations.map((destination) => destination.join(".")).toSorted();
+  return {
+    rule,
+    action,
+    destinations,
+    ports: evidence.ports.map(String).toSorted(),
+    count: evidence.count,
+  };
+}

@@ -1,0 +1,372 @@
+import assert from "node:assert/strict";
+import { createSynEvent, type SynEvent, synFlags } from "@packetwatch/contracts";
+import type { AddressWords, SourceKey } from "@packetwatch/net";
+import { DeadlineTable } from "./deadline-table.ts";
+import { DistinctWindow, type WindowEntry } from "./distinct-window.ts";
+import {
+  createEventTuple,
+  DESTINATION,
+  type EventTuple,
+  FLOOR,
+  LEADING_PORT,
+  PORT,
+  SOURCE,
+  SOURCE_PORT,
+  TIME,
+} from "./event-tuple.ts";
+import { MAX_WARMED } from "./record-table.ts";
+import { ruleLayouts, type RuleName, ruleNames, type RulesConfig } from "./rules.ts";
+import { TupleHash } from "./tuple-hash.ts";
+import type { DecidingEvent } from "./verdict-id.ts";
+import { type LastVerdict, type VerdictMark, VerdictMarks } from "./verdict-marks.ts";
+
+export type DetectorConfig = {
+  readonly rules: RulesConfig;
+  /** Keys that each rule has room for; rounded up to a power of two. */
+  readonly capacity: number;
+  /** Sources whose verdicts are remembered, and for each rule that alerts, sources whose alerts are held back. */
+  readonly maxQuietSources: number;
+  /** How long a block lasts; 0 is until it is lifted. */
+  readonly blockTtlUs: number;
+  /** A secret: who knows it can choose sources that evict one another. Results don't depend on it. */
+  readonly seed: number;
+};
+
+export type Evidence = {
+  /** The destinations and ports inside the window, the deciding event's own included, oldest first. */
+  readonly destinations: readonly AddressWords[];
+  readonly ports: readonly number[];
+  /** Distinct items, which is the rule's threshold. */
+  readonly count: number;
+  /** Each item counts at its latest sighting: the earliest and the latest of these. */
+  readonly firstSeenUs: number;
+  readonly lastSeenUs: number;
+};
+
+export type Detection = {
+  readonly rule: RuleName;
+  readonly action: "block" | "alert";
+  readonly sourceKey: SourceKey;
+  /** The event that brought the count to the threshold. */
+  readonly event: DecidingEvent;
+  readonly evidence: Evidence;
+  /** When the detector stops being quiet about it: the block's expiry or the end of the alert's cool-down. Infinity: never. */
+  readonly quietUntilUs: number;
+};
+
+/** A batch of events, read one by one into an object that is used again. The sources must be cut to their keys. */
+export type SynReader = {
+  readonly count: number;
+  read(index: number, event: SynEvent): void;
+};
+
+export type RuleStats = {
+  /** Events that were older than their key's window. */
+  readonly late: number;
+  /** Keys that had to leave while they were still inside the window. */
+  readonly evictedLive: number;
+  readonly trackedKeys: number;
+  readonly alertsSuppressed: number;
+};
+
+export type DetectorStats = {
+  /** Every event counts here once, and at most once in `allowed`, `quiet` and `beforeUnblock` together. */
+  readonly events: number;
+  /** Not counted by any rule because the source is allow-listed. */
+  readonly allowed: number;
+  /** Ignored because the source is blocked. */
+  readonly quiet: number;
+  /** Ignored because they are no younger than the source's unblock. */
+  readonly beforeUnblock: number;
+  /** Sums over the rules: one event can be late for several of them. */
+  readonly late: number;
+  readonly alertsSuppressed: number;
+  /** Sources whose verdict is remembered, and verdicts that were forgotten too early because there was no room. */
+  readonly quietSources: number;
+  readonly quietEvictedLive: number;
+  /** For the rules that are on. */
+  readonly rules: Readonly<Partial<Record<RuleName, RuleStats>>>;
+};
+
+export type SourceState = {
+  readonly verdict: LastVerdict | undefined;
+  /** The windows that hold something. Keys and items are words as laid out in `ruleLayouts`. */
+  readonly windows: Readonly<Partial<Record<RuleName, readonly WindowEntry[]>>>;
+};
+
+type ActiveRule = {
+  readonly name: RuleName;
+  readonly action: "block" | "alert";
+  readonly window: DistinctWindow;
+  /** Until when the rule's alerts about a source are held back. Without room if the rule blocks. */
+  readonly coolDowns: DeadlineTable;
+  alertsSuppressed: number;
+};
+
+type Firing = { readonly rule: ActiveRule; readonly tuple: EventTuple };
+
+/** Events that wait for memory together. More gain nothing: they would push one another out of the caches. */
+const GROUP_EVENTS = MAX_WARMED;
+
+export function createDetector(config: DetectorConfig): Detector {
+  return new Detector(config);
+}
+
+/**
+ * Judges connection attempts: which sources have scanned, by which rule and on what evidence. Everything is a function of
+ * the sequence of calls; time is the events' own (see `DistinctWindow`), and the seed alters nothing as long as no table
+ * has to evict.
+ *
+ * An event passes, in this order: the allow list (never counted), the last verdict on its source (see `VerdictMarks`:
+ * nothing before its floor counts), then every rule that is on. A rule that fires forgets the key it fired for. If its
+ * action is to block, the source is quiet from then on until the block ends or is lifted; when several such rules fire at
+ * once, the first in the order vertical, horizontal, spread wins. If its action is to alert, the same rule's further alerts
+ * about that source are held back for the length of the rule's window after the alert.
+ */
+export class Detector {
+  readonly #blockTtlUs: number;
+  readonly #rules: readonly ActiveRule[];
+  readonly #marks: VerdictMarks;
+  readonly #hash: TupleHash;
+  readonly #event = createSynEvent();
+  readonly #tuples = Array.from({ length: GROUP_EVENTS }, createEventTuple);
+  #newestUs = -Infinity;
+  #events = 0;
+  #allowed = 0;
+  #quiet = 0;
+  #beforeUnblock = 0;
+
+  constructor(config: DetectorConfig) {
+    assert(config.maxQuietSources >= 1, "a detector has to remember at least one verdict");
+    this.#blockTtlUs = config.blockTtlUs;
+    this.#hash = new TupleHash(config.seed);
+    this.#rules = ruleNames.flatMap((name) => activate(name, config));
+    this.#marks = new VerdictMarks({
+      capacity: config.maxQuietSources,
+      keepUs: Math.max(0, ...this.#rules.map(({ window }) => window.windowUs)),
+      hash: this.#hash,
+    });
+  }
+
+  /** The memory of all tables, fixed at construction. */
+  get bytes(): number {
+    const ofRules = this.#rules.map(({ window, coolDowns }) => window.bytes + coolDowns.bytes);
+    return ofRules.reduce((sum, bytes) => sum + bytes, this.#marks.bytes);
+  }
+
+  /**
+   * Takes in one event, whose source must be cut to its key. Returns what it decides, at most one block and one alert per
+   * rule; undefined if nothing. Keeps no reference to the event, and allocates nothing unless a rule fires.
+   */
+  observe(event: SynEvent): readonly Detection[] | undefined {
+    const tuple = this.#tuples[0]!;
+    return this.#admit(event, tuple) ? this.#judge(tuple) : undefined;
+  }
+
+  /**
+   * Takes in all events of a batch in their order, with the same results as one by one. With many sources it is several times
+   * faster, because a group of events waits for memory together. `onDetections` must not call the detector.
+   */
+  observeBatch(batch: SynReader, onDetections: (detections: readonly Detection[]) => void): void {
+    let index = 0;
+    while (index < batch.count) {
+      let grouped = 0;
+      for (; index < batch.count && grouped < GROUP_EVENTS; index++) {
+        batch.read(index, this.#event);
+        if (this.#admit(this.#event, this.#tuples[grouped]!)) grouped++;
+      }
+      for (const { window } of this.#rules) window.warm(this.#tuples, grouped);
+      for (let member = 0; member < grouped; member++) {
+        const detections = this.#judge(this.#tuples[member]!);
+        if (detections !== undefined) onDetections(detections);
+      }
+    }
+  }
+
+  /** Takes in a verdict that was published, whoever decided it. Applying one twice changes nothing. */
+  applyVerdict(verdict: VerdictMark): void {
+    this.#marks.apply(verdict, this.#newestUs);
+  }
+
+  /** What is held about a source. Walks all tables: for people who ask why, not for every event. */
+  inspect(sourceKey: SourceKey): SourceState {
+    const verdict = this.#marks.verdictOn(sourceKey);
+    const windows = this.#rules.map(({ name, window }) => {
+      const start = SOURCE - ruleLayouts[name].keyStart;
+      const isOfSource = (key: readonly number[]) =>
+        sourceKey.every((word, index) => key[start + index] === word);
+      return [name, window.entries(isOfSource, verdict?.floorUs ?? -Infinity)];
+    });
+    return { verdict, windows: Object.fromEntries(windows) };
+  }
+
+  stats(): DetectorStats {
+    const rules = this.#rules.map((rule) => [rule.name, statsOf(rule)] as const);
+    return {
+      events: this.#events,
+      allowed: this.#allowed,
+      quiet: this.#quiet,
+      beforeUnblock: this.#beforeUnblock,
+      late: rules.reduce((sum, [, { late }]) => sum + late, 0),
+      alertsSuppressed: rules.reduce((sum, [, { alertsSuppressed }]) => sum + alertsSuppressed, 0),
+      quietSources: this.#marks.size,
+      quietEvictedLive: this.#marks.evictedLive,
+      rules: Object.fromEntries(rules),
+    };
+  }
+
+  /** Lays an event out as a tuple. False if it is from an allow-listed source. */
+  #admit(event: SynEvent, { words, times }: EventTuple): boolean {
+    this.#events++;
+    if ((event.flags & synFlags.allowed) !== 0) {
+      this.#allowed++;
+      return false;
+    }
+    words[LEADING_PORT] = event.destinationPort;
+    words[SOURCE] = event.s0;
+    words[SOURCE + 1] = event.s1;
+    words[SOURCE + 2] = event.s2;
+    words[SOURCE + 3] = event.s3;
+    words[DESTINATION] = event.d0;
+    words[DESTINATION + 1] = event.d1;
+    words[DESTINATION + 2] = event.d2;
+    words[DESTINATION + 3] = event.d3;
+    words[PORT] = event.destinationPort;
+    words[SOURCE_PORT] = event.sourcePort;
+    this.#hash.fill(words);
+    times[TIME] = event.timeUs;
+    return true;
+  }
+
+  #judge(tuple: EventTuple): readonly Detection[] | undefined {
+    if (!this.#passesVerdict(tuple)) return undefined;
+    const rules = this.#rules;
+    let fired = 0;
+    for (let index = 0; index < rules.length; index++) {
+      if (rules[index]!.window.observe(tuple)) fired |= 1 << index;
+    }
+    return fired === 0 ? undefined : this.#decide(tuple, fired);
+  }
+
+  /** Whether the last verdict on the event's source lets it count; if so, from which floor. */
+  #passesVerdict({ words, times }: EventTuple): boolean {
+    const timeUs = times[TIME]!;
+    if (timeUs > this.#newestUs) this.#newestUs = timeUs;
+    times[FLOOR] = -Infinity;
+    const mark = this.#marks.find(words);
+    if (mark < 0) return true;
+    const floorUs = this.#marks.floorUs(mark);
+    if (timeUs < floorUs) {
+      if (this.#marks.isBlock(mark)) this.#quiet++;
+      else this.#beforeUnblock++;
+      return false;
+    }
+    this.#marks.pass(mark);
+    times[FLOOR] = floorUs;
+    return true;
+  }
+
+  /** `fired` has a bit for each rule. */
+  #decide(tuple: EventTuple, fired: number): readonly Detection[] | undefined {
+    const firing = this.#rules.filter((_, index) => (fired & (1 << index)) !== 0);
+    const blocking = firing.find(({ action }) => action === "block");
+    const detections = firing.flatMap((rule) => {
+      if (rule.action === "alert") return this.#alert({ rule, tuple });
+      return rule === blocking ? this.#block({ rule, tuple }) : [];
+    });
+    for (const rule of firing) rule.window.release(tuple);
+    return detections.length === 0 ? undefined : detections;
+  }
+
+  #block(firing: Firing): Detection[] {
+    const sourceKey = addressAt(firing.tuple.words, SOURCE);
+    const issuedUs = firing.tuple.times[TIME]!;
+    const expiresUs = this.#blockTtlUs === 0 ? undefined : issuedUs + this.#blockTtlUs;
+    this.applyVerdict({ kind: "block", sourceKey, issuedUs, expiresUs });
+    return [detectionOf(firing, expiresUs ?? Infinity)];
+  }
+
+  #alert(firing: Firing): Detection[] {
+    const { rule, tuple } = firing;
+    const timeUs = tuple.times[TIME]!;
+    const known = rule.coolDowns.find(tuple.words);
+    if (known >= 0 && timeUs < rule.coolDowns.deadlineUs(known)) {
+      rule.alertsSuppressed++;
+      return [];
+    }
+    const deadlineUs = timeUs + rule.window.windowUs;
+    rule.coolDowns.set(tuple.words, { deadlineUs, nowUs: this.#newestUs });
+    return [detectionOf(firing, deadlineUs)];
+  }
+}
+
+function activate(name: RuleName, config: DetectorConfig): ActiveRule[] {
+  const { threshold, windowUs, action } = config.rules[name];
+  if (action === "off") return [];
+  const { capacity, maxQuietSources } = config;
+  const window = new DistinctWindow({ capacity, threshold, windowUs, layout: ruleLayouts[name] });
+  const coolDowns = new DeadlineTable(action === "alert" ? maxQuietSources : 0);
+  return [{ name, action, window, coolDowns, alertsSuppressed: 0 }];
+}
+
+function statsOf({ window, alertsSuppressed }: ActiveRule): RuleStats {
+  const { late, evictedLive, trackedKeys } = window;
+  return { late, evictedLive, trackedKeys, alertsSuppressed };
+}
+
+function detectionOf({ rule, tuple }: Firing, quietUntilUs: number): Detection {
+  return {
+    rule: rule.name,
+    action: rule.action,
+    sourceKey: addressAt(tuple.words, SOURCE),
+    event: decidingEventOf(tuple),
+    evidence: evidenceOf(rule, tuple),
+    quietUntilUs,
+  };
+}
+
+function decidingEventOf({ words, times }: EventTuple): DecidingEvent {
+  return {
+    timeUs: times[TIME]!,
+    destination: addressAt(words, DESTINATION),
+    sourcePort: words[SOURCE_PORT]!,
+    destinationPort: words[PORT]!,
+  };
+}
+
+function evidenceOf({ name, window }: ActiveRule, tuple: EventTuple): Evidence {
+  const { words, times } = tuple;
+  const { itemStart, itemWords } = ruleLayouts[name];
+  const deciding = {
+    item: [...words.subarray(itemStart, itemStart + itemWords)],
+    timeUs: times[TIME]!,
+  };
+  const seen = [...(window.inspect(tuple)?.items ?? []), deciding];
+  const ordered = seen.toSorted((left, right) => left.timeUs - right.timeUs);
+  const items = ordered.map(({ item }) => item);
+  const destinations = name === "vertical" ? [addressAt(words, DESTINATION)] : items.map(addressOf);
+  const ports = name === "horizontal" ? [words[PORT]!] : items.map(portOf);
+  return {
+    destinations: distinct(destinations),
+    ports: distinct(ports),
+    count: items.length,
+    firstSeenUs: ordered[0]!.timeUs,
+    lastSeenUs: ordered.at(-1)!.timeUs,
+  };
+}
+
+function addressAt(words: Uint32Array, at: number): AddressWords {
+  return [words[at]!, words[at + 1]!, words[at + 2]!, words[at + 3]!];
+}
+
+function addressOf(item: readonly number[]): AddressWords {
+  return [item[0]!, item[1]!, item[2]!, item[3]!];
+}
+
+function portOf(item: readonly number[]): number {
+  return item.at(-1)!;
+}
+
+function distinct<Value extends number | AddressWords>(values: readonly Value[]): Value[] {
+  return [...new Map(values.map((value) => [String(value), value])).values()];
+}

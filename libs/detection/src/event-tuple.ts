@@ -1,0 +1,56 @@
+/**
+ * An event laid out so that the key and the item of every rule are contiguous words, read in place by the windows, with the
+ * hashes of the keys behind them (see `TupleHash`).
+ *
+ *     word   0     1 2 3 4       5 6 7 8        9      10       11          12             13
+ *            port  source key    destination    port   hash of  hash of     hash of        source
+ *                                                      source   vertical's  horizontal's   port
+ *                                                               key         key
+ *
+ *     vertical        [-- source, destination --] [port]
+ *     horizontal  [port, source] [ destination ]
+ *     spread          [ source ] [ destination, port ]
+ */
+export const LEADING_PORT = 0;
+export const SOURCE = 1;
+export const DESTINATION = 5;
+export const PORT = 9;
+export const SOURCE_HASH = 10;
+export const VERTICAL_HASH = 11;
+export const HORIZONTAL_HASH = 12;
+export const SOURCE_PORT = 13;
+export const TUPLE_WORDS = 14;
+export const ADDRESS_WORDS = 4;
+
+/** When the event happened, and the time before which nothing counts for its source; both in microseconds. */
+export const TIME = 0;
+export const FLOOR = 1;
+export const TUPLE_TIMES = 2;
+
+/** Mutable and reused. A time is passed in an array because a plain number argument would be boxed: an allocation. */
+export type EventTuple = {
+  readonly words: Uint32Array;
+  readonly times: Float64Array;
+};
+
+export function createEventTuple(): EventTuple {
+  return { words: new Uint32Array(TUPLE_WORDS), times: new Float64Array(TUPLE_TIMES) };
+}
+
+/** Where in a tuple's words a key lies, and its hash. */
+export type KeyLayout = {
+  readonly keyStart: number;
+  readonly keyWords: number;
+  readonly hashAt: number;
+};
+
+export type RuleLayout = KeyLayout & {
+  readonly itemStart: number;
+  readonly itemWords: number;
+};
+
+export const sourceLayout: KeyLayout = {
+  keyStart: SOURCE,
+  keyWords: ADDRESS_WORDS,
+  hashAt: SOURCE_HASH,
+};

@@ -1,0 +1,196 @@
+import assert from "node:assert/strict";
+import { type EventTuple, type KeyLayout, TIME } from "./event-tuple.ts";
+
+export const CACHE_LINE_BYTES = 64;
+/** Where glibc's malloc puts a large block, past the start of a line: behind its own header. */
+const MALLOC_OFFSET_BYTES = 16;
+
+/** The most tuples that can be warmed up at once. */
+export const MAX_WARMED = 32;
+
+/** Records that a key may lie in. */
+const WAYS = 8;
+
+/** What a free record has for a time: memory comes zeroed, and no event is from before 1970. */
+const FREE = 0;
+
+/** The most 32-bit words that one table may hold (4 GiB), so that an index stays a small integer. */
+export const MAX_TABLE_WORDS = 2 ** 30;
+
+export type RecordTableOptions = {
+  /** How many records to hold; rounded up to a power of two, at least eight. */
+  readonly capacity: number;
+  readonly layout: KeyLayout;
+  /** Bytes per record, the key included: a power of two, at least a cache line's. */
+  readonly recordBytes: number;
+  /** How long a record is live after it was seen last. */
+  readonly lifeUs: number;
+};
+
+/**
+ * A hash table of fixed-size records, addressed by tuples that carry the key and its hash. Its memory is taken at
+ * construction and never grows.
+ *
+ * Record r lies at `r * recordDoubles` of `doubles` and at `r * recordWords` of `words`, two views of the same memory. The
+ * first double is when the record was seen last, in microseconds; the last words are the key; what lies between belongs to
+ * the caller.
+ *
+ * The table is set-associative: a key lies at its home or in one of the seven other records of its set, the nearest that was
+ * free or dead when the key came. When all are live, the least recently seen leaves. So a set can overflow before the table
+ * is full: half full of live keys, one in 300 has to leave; at three quarters, one in 35.
+ *
+ * There are no tags beside the records: with many sources nothing costs as much as waiting for memory, and a key at home
+ * costs one wait.
+ */
+export class RecordTable {
+  readonly capacity: number;
+  readonly recordDoubles: number;
+  readonly recordWords: number;
+  readonly doubles: Float64Array;
+  readonly words: Uint32Array;
+  /** Whether the latest `claim` took a record that another key had. */
+  replaced = false;
+  /** Means nothing: it keeps the loads of `warm` from being optimised away. */
+  warmed = 0;
+  readonly #keyStart: number;
+  readonly #keyWords: number;
+  readonly #hashAt: number;
+  readonly #keyOffset: number;
+  readonly #lifeUs: number;
+  /** The newest time of all records. */
+  #watermarkUs = FREE;
+  #size = 0;
+  #evictedLive = 0;
+
+  constructor({ capacity, layout, recordBytes, lifeUs }: RecordTableOptions) {
+    this.capacity = 2 ** Math.ceil(Math.log2(Math.max(capacity, WAYS)));
+    this.recordWords = recordBytes / 4;
+    this.recordDoubles = recordBytes / 8;
+    assert(this.capacity * this.recordWords <= MAX_TABLE_WORDS, `${capacity} records are too many`);
+    const bytes = this.capacity * recordBytes;
+    // So that on glibc records begin with a cache line; elsewhere they are only slower.
+    const offset = CACHE_LINE_BYTES - MALLOC_OFFSET_BYTES;
+    const memory = new ArrayBuffer(bytes + offset);
+    this.doubles = new Float64Array(memory, offset);
+    this.words = new Uint32Array(memory, offset);
+    this.#keyStart = layout.keyStart;
+    this.#keyWords = layout.keyWords;
+    this.#hashAt = layout.hashAt;
+    this.#keyOffset = this.recordWords - layout.keyWords;
+    this.#lifeUs = lifeUs;
+  }
+
+  get bytes(): number {
+    return this.words.buffer.byteLength;
+  }
+
+  /** Records in use, dead ones included. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Records that had to leave while they were live. */
+  get evictedLive(): number {
+    return this.#evictedLive;
+  }
+
+  /** The record of the key in a tuple's words; -1 if there is none. */
+  find(tuple: Uint32Array): number {
+    const words = this.words;
+    const home = tuple[this.#hashAt]! & (this.capacity - 1);
+    const lastWord = this.#keyWords - 1;
+    const last = tuple[this.#keyStart + lastWord]!;
+    search: for (let way = 0; way < WAYS; way++) {
+      const record = home ^ way;
+      const key = record * this.recordWords + this.#keyOffset;
+      // The last word first: it is what tells addresses and ports apart.
+      if (words[key + lastWord] !== last) continue;
+      for (let word = 0; word < lastWord; word++) {
+        if (words[key + word] !== tuple[this.#keyStart + word]) continue search;
+      }
+      // Free records keep their last key, or zeros, which may be the key that is looked for.
+      if (this.doubles[record * this.recordDoubles] !== FREE) return record;
+    }
+    return -1;
+  }
+
+  /** Brings what tuples will look up into the processor's caches: loads that don't depend on one another wait together. */
+  warm(tuples: readonly EventTuple[], count: number): void {
+    const { words, recordWords } = this;
+    let sum = 0;
+    for (let index = 0; index < count; index++) {
+      const home = tuples[index]!.words[this.#hashAt]! & (this.capacity - 1);
+      sum += words[home * recordWords]!;
+    }
+    this.warmed = sum | 0;
+  }
+
+  /**
+   * Makes room for the key in a tuple's words, which must not be there, and notes the tuple's time. `replaced` tells whether
+   * another key had the record before; what belongs to the caller is still as that key left it.
+   */
+  claim(tuple: EventTuple): number {
+    const record = this.#recordToTake(tuple.words);
+    this.replaced = this.seenUs(record) !== FREE;
+    if (!this.replaced) this.#size++;
+    else if (this.#isLive(record)) this.#evictedLive++;
+    const key = record * this.recordWords + this.#keyOffset;
+    for (let word = 0; word < this.#keyWords; word++) {
+      this.words[key + word] = tuple.words[this.#keyStart + word]!;
+    }
+    this.renew(record, tuple);
+    return record;
+  }
+
+  /** Notes a tuple's time for a record that was last seen before it. */
+  renew(record: number, { times }: EventTuple): void {
+    const timeUs = times[TIME]!;
+    this.doubles[record * this.recordDoubles] = timeUs;
+    if (timeUs > this.#watermarkUs) this.#watermarkUs = timeUs;
+  }
+
+  /** When a record was seen last. */
+  seenUs(record: number): number {
+    return this.doubles[record * this.recordDoubles]!;
+  }
+
+  /** Frees a record that is in use. */
+  release(record: number): void {
+    this.doubles[record * this.recordDoubles] = FREE;
+    this.#size--;
+  }
+
+  /** Frees a record whose key has to leave for another's sake. */
+  evict(record: number): void {
+    if (this.#isLive(record)) this.#evictedLive++;
+    this.release(record);
+  }
+
+  /** The records in use. */
+  *records(): Generator<number> {
+    for (let record = 0; record < this.capacity; record++) {
+      if (this.seenUs(record) !== FREE) yield record;
+    }
+  }
+
+  keyOf(record: number): readonly number[] {
+    const at = record * this.recordWords + this.#keyOffset;
+    return [...this.words.subarray(at, at + this.#keyWords)];
+  }
+
+  #isLive(record: number): boolean {
+    return this.seenUs(record) >= this.#watermarkUs - this.#lifeUs;
+  }
+
+  /** The nearest record of the set that is free or dead, or else the one that was seen longest ago. */
+  #recordToTake(tuple: Uint32Array): number {
+    const home = tuple[this.#hashAt]! & (this.capacity - 1);
+    let oldest = home;
+    for (let way = 0; way < WAYS; way++) {
+      const record = home ^ way;
+      if (!this.#isLive(record)) return record;
+      if (this.seenUs(record) < this.seenUs(oldest)) oldest = record;
+    }
+    return oldest;
+  }
+}

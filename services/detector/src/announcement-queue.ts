@@ -1,0 +1,94 @@
+/** A message for a stream. */
+export type Announcement = {
+  readonly subject: string;
+  readonly payload: Uint8Array;
+  readonly messageId: string;
+  /** Whole seconds the message is kept; 0: until another takes its place. */
+  readonly ttlSeconds: number;
+  /** Called once it is stored. */
+  readonly onStored: () => void;
+};
+
+export type AnnouncementQueueOptions = {
+  /** Resolves when it is stored. */
+  readonly publish: (announcement: Announcement) => Promise<void>;
+  /** Whether trying again can help. */
+  readonly isRetryable: (error: unknown) => boolean;
+  readonly onFailed: (announcement: Announcement, error: unknown) => void;
+  /** Called for each that is given up: refused for good, or one too many. */
+  readonly onDropped: (announcement: Announcement, reason: "refused" | "queue_full") => void;
+};
+
+/** Announcements that wait for NATS at most; a scanner that is missed now is found again when it goes on. */
+export const MAX_QUEUED_ANNOUNCEMENTS = 65_536;
+
+/** Publishes under way at once. */
+const MAX_IN_FLIGHT = 256;
+const RETRY_MS = 250;
+
+/** Publishes announcements, each until it is stored, oldest first, a bounded number at once. */
+export class AnnouncementQueue {
+  readonly #options: AnnouncementQueueOptions;
+  readonly #waiting: Announcement[] = [];
+  #inFlight = 0;
+  #isClosed = false;
+  #onEmpty: (() => void) | undefined;
+
+  constructor(options: AnnouncementQueueOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#waiting.length + this.#inFlight;
+  }
+
+  push(announcement: Announcement): void {
+    if (this.size >= MAX_QUEUED_ANNOUNCEMENTS) {
+      this.#options.onDropped(announcement, "queue_full");
+      return;
+    }
+    this.#waiting.push(announcement);
+    this.#publishNext();
+  }
+
+  /** Resolves when all is stored; the caller bounds the wait. */
+  async close(): Promise<void> {
+    if (this.size > 0) await new Promise<void>((resolve) => (this.#onEmpty = resolve));
+    this.#isClosed = true;
+  }
+
+  #publishNext(): void {
+    while (this.#inFlight < MAX_IN_FLIGHT) {
+      const announcement = this.#waiting.shift();
+      if (!announcement) break;
+      this.#inFlight++;
+      void this.#publishUntilStored(announcement);
+    }
+    if (this.size === 0) this.#onEmpty?.();
+  }
+
+  async #publishUntilStored(announcement: Announcement): Promise<void> {
+    while (!this.#isClosed && !(await this.#isSettled(announcement))) await delay(RETRY_MS);
+    this.#inFlight--;
+    this.#publishNext();
+  }
+
+  /** True when it is stored, or refused for good. */
+  async #isSettled(announcement: Announcement): Promise<boolean> {
+    const { publish, isRetryable, onFailed, onDropped } = this.#options;
+    try {
+      await publish(announcement);
+      announcement.onStored();
+      return true;
+    } catch (error) {
+      onFailed(announcement, error);
+      if (isRetryable(error)) return false;
+      onDropped(announcement, "refused");
+      return true;
+    }
+  }
+}
+
+function delay(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,0 +1,33 @@
+import { connectBus, keepStreams } from "@packetwatch/bus";
+import type { Config } from "@packetwatch/config";
+import { streamSpecs } from "@packetwatch/contracts";
+import { longestWindowSeconds } from "@packetwatch/detection";
+import { runService } from "@packetwatch/runtime";
+import { processInstance } from "@packetwatch/telemetry";
+import { Detecting } from "./detecting.ts";
+import { createDetectorTelemetry } from "./telemetry.ts";
+
+await runService("detector", async ({ config, logger, scope }) => {
+  const { host } = config;
+  const instance = processInstance(host);
+  const options = { servers: config.natsServers, name: `detector ${host}`, logger };
+  const bus = scope.own(await connectBus({ ...options, signal: scope.signal }));
+  const specs = streamSpecs(streamSizes(config));
+  scope.own(await keepStreams({ bus, specs, logger, signal: scope.signal }));
+  const telemetry = createDetectorTelemetry({ host, instance, logger });
+  telemetry.publish(bus, scope);
+  const detecting = scope.own(new Detecting({ bus, config, instance, telemetry, logger }));
+  await detecting.start();
+});
+
+function streamSizes(config: Config<"detector">) {
+  return {
+    longestWindowSeconds: longestWindowSeconds(config),
+    synStorage: config.synStorage,
+    synBytes: config.synStreamBytes,
+    verdictMessages: config.maxVerdicts,
+    historySeconds: config.historySeconds,
+    historyBytes: config.historyBytes,
+    replicas: config.streamReplicas,
+  };
+}

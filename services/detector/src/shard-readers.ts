@@ -1,0 +1,73 @@
+import { type Bus, StreamReader } from "@packetwatch/bus";
+import type { Config } from "@packetwatch/config";
+import { replaySeconds, streamNames, synSubject } from "@packetwatch/contracts";
+import { assignShards, longestWindowSeconds } from "@packetwatch/detection";
+import { SHARD_COUNT } from "@packetwatch/net";
+import type { Logger } from "@packetwatch/runtime";
+
+/** Batches that a shard's reader asks for ahead; each is 64 KiB at most. */
+const SHARD_PREFETCH = 32;
+
+export type ShardReadersOptions = {
+  readonly bus: Bus;
+  readonly config: Config<"detector">;
+  readonly instance: string;
+  readonly onBatch: (payload: Uint8Array) => void;
+  readonly logger: Logger;
+};
+
+/** One reader for each shard that is this detector's. Each reads at its own pace: none waits for another. */
+export class ShardReaders {
+  readonly #options: ShardReadersOptions;
+  readonly #readers = new Map<number, StreamReader>();
+  readonly #closing = new Set<Promise<void>>();
+
+  constructor(options: ShardReadersOptions) {
+    this.#options = options;
+  }
+
+  /** Takes the shards that fall to this detector among these members, and gives up the others. */
+  take(members: readonly string[]): void {
+    const { instance, logger } = this.#options;
+    const own = new Set(assignShards({ members, shards: SHARD_COUNT }).get(instance));
+    const given = [...this.#readers.keys()].filter((shard) => !own.has(shard));
+    const taken = [...own].filter((shard) => !this.#readers.has(shard));
+    for (const shard of given) this.#giveUp(shard);
+    for (const shard of taken) this.#readers.set(shard, this.#read(shard));
+    const counts = { members: members.length, owned: own.size };
+    logger.info({ ...counts, taken: taken.length, given: given.length }, "shards assigned");
+  }
+
+  /** Batches that wait in the stream, by shard. */
+  lags(): ReadonlyMap<number, number> {
+    return new Map([...this.#readers].map(([shard, { pending }]) => [shard, pending]));
+  }
+
+  async close(): Promise<void> {
+    for (const shard of this.#readers.keys()) this.#giveUp(shard);
+    await Promise.all(this.#closing);
+  }
+
+  #giveUp(shard: number): void {
+    const closing = this.#readers.get(shard)?.close();
+    this.#readers.delete(shard);
+    if (!closing) return;
+    this.#closing.add(closing);
+    void closing.finally(() => this.#closing.delete(closing));
+  }
+
+  /** The replay rebuilds the windows: what was decided before is decided again, under the same id. */
+  #read(shard: number): StreamReader {
+    const { bus, config, onBatch, logger } = this.#options;
+    const lookBackMs = replaySeconds(longestWindowSeconds(config)) * 1000;
+    return new StreamReader({
+      bus,
+      stream: streamNames.syn,
+      filter: synSubject(shard),
+      start: { kind: "since", time: () => new Date(Date.now() - lookBackMs) },
+      prefetch: SHARD_PREFETCH,
+      onMessage: ({ payload }) => onBatch(payload),
+      logger,
+    });
+  }
+}

@@ -1,0 +1,92 @@
+import { type Bus, TelemetryPublisher } from "@packetwatch/bus";
+import type { ContractErrorCode } from "@packetwatch/contracts";
+import { type Detection, type Detector, ruleNames } from "@packetwatch/detection";
+import type { Logger, Scope } from "@packetwatch/runtime";
+import { createServiceMetrics, type ServiceMetrics } from "@packetwatch/telemetry";
+
+/** What is read off the detector whenever telemetry is published. */
+export type DetectorReadings = {
+  readonly detector: Detector;
+  /** Batches that wait in the stream, by shard that is owned here. */
+  readonly lags: () => ReadonlyMap<number, number>;
+};
+
+export type DetectorTelemetry = {
+  readonly rejected: (reason: ContractErrorCode, error: Error) => void;
+  readonly announced: (detection: Detection) => void;
+  readonly dropped: (reason: "refused" | "queue_full") => void;
+  readonly observe: (readings: DetectorReadings) => void;
+  readonly publish: (bus: Bus, scope: Scope) => void;
+};
+
+export type DetectorTelemetryOptions = {
+  readonly host: string;
+  readonly instance: string;
+  readonly logger: Logger;
+};
+
+export function createDetectorTelemetry(options: DetectorTelemetryOptions): DetectorTelemetry {
+  const { host, instance, logger } = options;
+  const metrics = createServiceMetrics({ service: "detector", host });
+  return {
+    rejected: (reason, error) => {
+      metrics.counter("packetwatch_detector_rejected_batches_total").inc({ reason });
+      logger.debug({ reason, cause: error.message }, "a payload was rejected");
+    },
+    announced: (detection) => countAnnounced(metrics, detection),
+    dropped: (reason) => {
+      const cause = reason === "refused" ? "stream_full" : "publish";
+      metrics.counter("packetwatch_detector_verdict_failures_total").inc({ reason: cause });
+    },
+    observe: (readings) => metrics.beforeRead(() => read(metrics, readings)),
+    publish: (bus, scope) => {
+      metrics.beforeRead(() => {
+        const labels = { service: "detector" } as const;
+        metrics.raise("packetwatch_nats_reconnects_total", labels, bus.reconnects());
+      });
+      scope.own(metrics);
+      const { registry } = metrics;
+      scope.own(
+        new TelemetryPublisher({ bus, host, logger, service: "detector", instance, registry }),
+      );
+    },
+  };
+}
+
+function countAnnounced(metrics: ServiceMetrics<"detector">, detection: Detection): void {
+  const { rule, action, event } = detection;
+  metrics.counter("packetwatch_detector_verdicts_total").inc({ rule, action });
+  const latencySeconds = (Date.now() * 1000 - event.timeUs) / 1e6;
+  metrics
+    .histogram("packetwatch_detector_verdict_latency_seconds")
+    .observe(Math.max(0, latencySeconds));
+}
+
+function read(metrics: ServiceMetrics<"detector">, { detector, lags }: DetectorReadings): void {
+  const stats = detector.stats();
+  metrics.raise("packetwatch_detector_events_total", {}, stats.events);
+  metrics.raise("packetwatch_detector_allowed_events_total", {}, stats.allowed);
+  metrics.raise("packetwatch_detector_quiet_events_total", {}, stats.quiet);
+  metrics.raise("packetwatch_detector_before_unblock_events_total", {}, stats.beforeUnblock);
+  metrics.raise("packetwatch_detector_late_events_total", {}, stats.late);
+  metrics.raise("packetwatch_detector_evicted_verdicts_total", {}, stats.quietEvictedLive);
+  for (const rule of ruleNames) {
+    const ruleStats = stats.rules[rule];
+    if (!ruleStats) continue;
+    metrics.raise("packetwatch_detector_evicted_keys_total", { rule }, ruleStats.evictedLive);
+    metrics.raise(
+      "packetwatch_detector_suppressed_alerts_total",
+      { rule },
+      ruleStats.alertsSuppressed,
+    );
+    metrics.gauge("packetwatch_detector_tracked_keys").set({ rule }, ruleStats.trackedKeys);
+  }
+  readLags(metrics, lags());
+}
+
+function readLags(metrics: ServiceMetrics<"detector">, lags: ReadonlyMap<number, number>): void {
+  const total = [...lags.values()].reduce((sum, lag) => sum + lag, 0);
+  metrics.gauge("packetwatch_detector_owned_shards").set(lags.size);
+  metrics.gauge("packetwatch_detector_lag_messages").set(total);
+  metrics.gauge("packetwatch_detector_worst_lag_messages").set(total);
+}
