@@ -131,6 +131,8 @@ export class RecordTable {
    */
   claim(tuple: EventTuple): number {
     const record = this.#recordToTake(tuple.words);
+    // First, because this event may be what ends the life of the key that leaves.
+    this.#watermarkUs = Math.max(this.#watermarkUs, tuple.times[TIME]!);
     this.replaced = this.seenUs(record) !== FREE;
     if (!this.replaced) this.#size++;
     else if (this.#isLive(record)) this.#evictedLive++;
@@ -182,13 +184,13 @@ export class RecordTable {
     return this.seenUs(record) >= this.#watermarkUs - this.#lifeUs;
   }
 
-  /** The nearest record of the set that is free or dead, or else the one that was seen longest ago. */
+  /** The nearest record of the set that is free, or else the one that was seen longest ago. */
   #recordToTake(tuple: Uint32Array): number {
     const home = tuple[this.#hashAt]! & (this.capacity - 1);
     let oldest = home;
     for (let way = 0; way < WAYS; way++) {
       const record = home ^ way;
-      if (!this.#isLive(record)) return record;
+      if (this.seenUs(record) === FREE) return record;
       if (this.seenUs(record) < this.seenUs(oldest)) oldest = record;
     }
     return oldest;
