@@ -94,6 +94,7 @@ describe("a service has its own variables, and no other", () => {
     expect(Object.keys(loadConfig("detector", {})).toSorted()).toEqual([
       "blockTtlSeconds",
       "detectorCapacity",
+      "detectorTtlSeconds",
       "drainTimeoutSeconds",
       "historyBytes",
       "historySeconds",
