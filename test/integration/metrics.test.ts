@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Bus, connectBus, TelemetryPublisher } from "@packetwatch/bus";
-import type { KernelCounters } from "@packetwatch/contracts";
+import { type KernelCounters, readRingLedger } from "@packetwatch/contracts";
 import { createKernelMetrics, createServiceMetrics, processInstance } from "@packetwatch/telemetry";
 import { build } from "esbuild";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
@@ -186,6 +186,7 @@ function startCapture(bus: Bus, kernel: { seen: number; instance: string }) {
     host: HOST,
     interfaceName: "eth0",
     read: () => counters(kernel.seen),
+    readLedger: () => readRingLedger(new BigUint64Array()),
   });
   const common = { bus, host: HOST, logger: silent };
   const publishers = [

@@ -219,7 +219,11 @@ export class FleetHost {
 
   /** What is pinned of an interface; the caller closes it. */
   pinned(interfaceName: string): PinnedPacketwatch {
-    return new PinnedPacketwatch(pinPaths(this.pinDir, bpffsName(interfaceName)).folder);
+    return new PinnedPacketwatch(this.pinFolder(interfaceName));
+  }
+
+  pinFolder(interfaceName: string): string {
+    return pinPaths(this.pinDir, bpffsName(interfaceName)).folder;
   }
 
   /** The ends of all logs, for the message of a failure. */

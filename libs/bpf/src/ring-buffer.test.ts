@@ -91,6 +91,18 @@ describe("a ring buffer", () => {
     expect(sequences()).toEqual(range(4, 10));
   });
 
+  test("keeps its consumer's notes and count for the next one", () => {
+    produce(10);
+    sequences(4);
+    ring.notes[3] = 5n;
+    expect(ring.consumedBytes()).toBe(BigInt(4 * recordBytes));
+    ring.close();
+    ring = openRingBuffer(object.map("events"));
+    produce(1000);
+    expect([...ring.notes.subarray(0, 5)]).toEqual([0n, 0n, 0n, 5n, 0n]);
+    expect(ring.consumedBytes()).toBe(BigInt(4 * recordBytes));
+  });
+
   test("lives on when the map that it was opened from is closed", () => {
     produce(1);
     object.close();
@@ -179,6 +191,8 @@ describe("a closed ring buffer", () => {
     ring.close();
     for (const use of [
       () => ring.views,
+      () => ring.notes,
+      () => ring.consumedBytes(),
       () => ring.availableBytes(),
       () => ring.consume(() => {}, 1),
       () => ring.onReadable(() => {}),

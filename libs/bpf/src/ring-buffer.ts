@@ -23,6 +23,7 @@ const maxRingBytes = 1 << 30;
 
 interface OpenRing {
   readonly consumerPage: RingMapping;
+  readonly notes: BigUint64Array;
   readonly dataPages: RingMapping;
   readonly views: RingViews;
   readonly cursor: RingCursor;
@@ -49,6 +50,19 @@ export class RingBuffer {
   /** The same arrays for the life of the ring: take them once, before the loop. */
   get views(): RingViews {
     return this.#open().views;
+  }
+
+  /**
+   * The rest of the consumer's page: 64-bit words for the consumer's own notes. The kernel reads and writes only the
+   * position before them (kernel/bpf/ringbuf.c), so they live as long as the map, whoever opens it, and begin at zero.
+   */
+  get notes(): BigUint64Array {
+    return this.#open().notes;
+  }
+
+  /** Bytes consumed since the map was made, by all its consumers, headers and padding included. */
+  consumedBytes(): bigint {
+    return this.#open().cursor.consumedBytes();
   }
 
   /** Bytes that wait, headers and padding included. */
@@ -140,6 +154,7 @@ function openRing(descriptor: Descriptor, sizeBytes: number): OpenRing {
   });
   return {
     consumerPage,
+    notes: new BigUint64Array(consumerPage.buffer, 8, pageBytes / 8 - 1),
     dataPages,
     cursor,
     views: ringViews(new DataView(dataPages.buffer, pageBytes, dataBytes)),

@@ -36,6 +36,10 @@ export class RingCursor {
     return this.#visiting;
   }
 
+  consumedBytes(): bigint {
+    return Atomics.load(this.#memory.consumerPosition, 0);
+  }
+
   availableBytes(): number {
     const { consumerPosition, producerPosition } = this.#memory;
     return distance(Atomics.load(consumerPosition, 0), Atomics.load(producerPosition, 0));

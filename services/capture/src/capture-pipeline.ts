@@ -1,4 +1,6 @@
 import { bootTimeNs, sampleClockOffset } from "@packetwatch/bpf";
+import { SHARD_COUNT } from "@packetwatch/net";
+import type { RingLedger } from "./ring-ledger.ts";
 import { RingReader } from "./ring-reader.ts";
 import type { Sensor } from "./open-sensor.ts";
 import {
@@ -7,10 +9,13 @@ import {
   type SealedBatch,
   ShardPublisher,
 } from "./shard-publisher.ts";
-import { SynBatcher } from "./syn-batcher.ts";
+import { MAX_BATCH_BYTES, SynBatcher } from "./syn-batcher.ts";
 import { WallClock } from "./wall-clock.ts";
 
 const CLOCK_SAMPLE_INTERVAL_MS = 1000;
+
+/** One batch per shard is in flight, which can't be dropped: together a quarter of the buffer at most. */
+const BATCHES_PER_BUFFER = 4 * SHARD_COUNT;
 
 /** What is counted on the way from the ring to the stream. */
 export type PipelineEvents = {
@@ -40,6 +45,7 @@ export class CapturePipeline {
   readonly #clock: WallClock;
   readonly #timer: NodeJS.Timeout;
   readonly #publisher: ShardPublisher;
+  readonly #ledgers: ReadonlyMap<string, RingLedger>;
   readonly #batchers: readonly SynBatcher[];
   readonly #readers: readonly RingReader[];
 
@@ -53,14 +59,17 @@ export class CapturePipeline {
     this.#publisher = new ShardPublisher({
       publish: options.publish,
       events: {
-        onPublished: options.events.onPublished,
-        onDropped: options.events.onDropped,
+        onPublished: (batch) => this.#account(batch, "published"),
+        onDropped: (reason, batch) => this.#account(batch, reason),
         onFailed: options.events.onPublishFailed,
       },
       onIdle: (shard) => this.#flush(shard),
       maxBufferedBytes: options.maxBufferedBytes,
       idPrefix: options.instance,
     });
+    this.#ledgers = new Map(
+      options.sensors.map(({ interfaceName, ledger }) => [interfaceName, ledger]),
+    );
     this.#batchers = options.sensors.map((sensor) => this.#createBatcher(sensor));
     this.#readers = options.sensors.map((sensor, index) => this.#startReader(sensor, index));
   }
@@ -88,18 +97,27 @@ export class CapturePipeline {
     await this.#publisher.close(this.#options.drainTimeoutMs);
   }
 
+  /** Every batch comes by here once: for the ledger, which outlives this process, and for its counters. */
+  #account(batch: SealedBatch, outcome: "published" | DropReason): void {
+    const { events } = this.#options;
+    this.#ledgers.get(batch.interfaceName)?.add(outcome, batch.records);
+    if (outcome === "published") events.onPublished(batch);
+    else events.onDropped(outcome, batch.records);
+  }
+
   #createBatcher({ interfaceName }: Sensor): SynBatcher {
-    const { host, ipv6SourceBits } = this.#options;
+    const { host, ipv6SourceBits, maxBufferedBytes } = this.#options;
     return new SynBatcher({
       host,
       interfaceName,
       ipv6SourceBits,
+      batchBytes: Math.min(MAX_BATCH_BYTES, Math.floor(maxBufferedBytes / BATCHES_PER_BUFFER)),
       toWallUs: (bootNs) => this.#clock.toWallUs(bootNs),
       onSealed: (shard, batch) => this.#publisher.push(shard, batch),
     });
   }
 
-  #startReader({ ring }: Sensor, index: number): RingReader {
+  #startReader({ ring, ledger }: Sensor, index: number): RingReader {
     const { events } = this.#options;
     const batcher = this.#batchers[index] as SynBatcher;
     let records = 0;
@@ -107,7 +125,9 @@ export class CapturePipeline {
       ring,
       onRecord: (data, offset, length) => {
         records++;
-        if (!batcher.add(data, offset, length)) events.onBadRecord();
+        if (batcher.add(data, offset, length)) return;
+        ledger.add("bad_record", 1);
+        events.onBadRecord();
       },
       onTurn: () => {
         events.onRead(records);

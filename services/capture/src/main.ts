@@ -53,10 +53,15 @@ async function openSensors(
     const sensor = scope.own(openSensor({ interfaceName, ...sensorOptions(config) }));
     const { mode, attachment } = sensor;
     logger.info({ interface: interfaceName, mode, attachment }, "watching");
+    const lost = sensor.ledger.settleCrash();
+    if (lost > 0) logger.warn({ interface: interfaceName, records: lost }, crashMessage);
     sensors.push(sensor);
   }
   return sensors;
 }
+
+const crashMessage =
+  "an earlier capture ended before NATS confirmed all that it had read; counted as lost";
 
 function sensorOptions(config: Config<"capture">) {
   return {

@@ -37,6 +37,7 @@ import {
   writeSettings,
 } from "@packetwatch/contracts";
 import { type Prefix, sourceMaskWords } from "@packetwatch/net";
+import { RingLedger } from "./ring-ledger.ts";
 
 export type SensorOptions = {
   readonly interfaceName: string;
@@ -64,6 +65,8 @@ export type Sensor = {
   /** Identifies the counters: a new map starts from zero. */
   readonly countersId: number;
   readonly ring: RingBuffer;
+  /** What became of the records that were read, by this capture and those before it. */
+  readonly ledger: RingLedger;
   readonly counters: () => KernelCounters;
   close(): void;
 };
@@ -97,12 +100,14 @@ function createSensor(options: SensorOptions, object: BpfObject, attachment: Att
   const { interfaceName } = options;
   const counters = object.map(mapNames.counters);
   const ring = openRingBuffer(object.map(mapNames.events));
+  const ledger = new RingLedger(ring);
   return {
     interfaceName,
     mode: queryXdp(interfaceName)?.mode ?? "none",
     attachment,
     countersId: counters.info().id,
     ring,
+    ledger,
     counters: () => sumCounters(counters),
     close: () => {
       ring.close();

@@ -20,7 +20,7 @@ function createPublisher(options: Partial<ShardPublisherOptions> = {}) {
     publish: bus.publish,
     events: {
       onPublished: (batch) => (counts.published += batch.records),
-      onDropped: (reason, records) => (counts[reason] += records),
+      onDropped: (reason, { records }) => (counts[reason] += records),
       onFailed: () => counts.failed++,
     },
     onIdle: (shard) => idle.push(shard),
@@ -32,6 +32,7 @@ function createPublisher(options: Partial<ShardPublisherOptions> = {}) {
 }
 
 const batchOf = (records: number, bytes = 100): SealedBatch => ({
+  interfaceName: "eth0",
   records,
   payload: new Uint8Array(bytes),
 });

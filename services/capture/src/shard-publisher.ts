@@ -2,6 +2,8 @@ import { SHARD_COUNT } from "@packetwatch/net";
 
 /** A batch on its way. */
 export type SealedBatch = {
+  /** The interface that all its records come from. */
+  readonly interfaceName: string;
   readonly payload: Uint8Array;
   readonly records: number;
 };
@@ -14,7 +16,7 @@ export type DropReason = "buffer_full" | "shutdown";
 /** Called for each change that is counted. */
 export type PublisherEvents = {
   readonly onPublished: (batch: SealedBatch) => void;
-  readonly onDropped: (reason: DropReason, records: number) => void;
+  readonly onDropped: (reason: DropReason, batch: SealedBatch) => void;
   readonly onFailed: (error: unknown) => void;
 };
 
@@ -153,7 +155,7 @@ export class ShardPublisher {
   #drop(reason: DropReason, batches: readonly SealedBatch[]): void {
     for (const batch of batches) {
       this.#forget(batch);
-      this.#options.events.onDropped(reason, batch.records);
+      this.#options.events.onDropped(reason, batch);
     }
   }
 

@@ -7,7 +7,7 @@ import {
 import { formatAddress, parseAddress, shardOf, sourceKey, writeAddress } from "@packetwatch/net";
 import { describe, expect, it } from "vitest";
 import type { SealedBatch } from "./shard-publisher.ts";
-import { BATCH_BYTES, SynBatcher } from "./syn-batcher.ts";
+import { MAX_BATCH_BYTES, SynBatcher } from "./syn-batcher.ts";
 
 function kernelRecord(
   source: string,
@@ -32,6 +32,7 @@ function createBatcher() {
     host: "host-a",
     interfaceName: "eth0",
     ipv6SourceBits: 64,
+    batchBytes: MAX_BATCH_BYTES,
     toWallUs: (bootNs) => 1_700_000_000_000_000 + bootNs / 1000,
     onSealed: (shard, batch) => sealed.push({ shard, batch }),
   });
@@ -77,7 +78,7 @@ describe("the SYN batcher", () => {
     expect(sealed.length).toBe(3);
     expect(sealed.reduce((sum, { batch }) => sum + batch.records, 0)).toBe(3000);
     for (const { batch } of sealed)
-      expect(batch.payload.byteLength).toBeLessThanOrEqual(BATCH_BYTES);
+      expect(batch.payload.byteLength).toBeLessThanOrEqual(MAX_BATCH_BYTES);
   });
 
   it("a flush of a shard that has nothing seals nothing", () => {

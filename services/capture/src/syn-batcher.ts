@@ -13,8 +13,8 @@ import {
 } from "@packetwatch/net";
 import type { SealedBatch } from "./shard-publisher.ts";
 
-/** Batches close at this size: NATS stores smaller messages with less overhead than it sends larger ones. */
-export const BATCH_BYTES = 32 * 1024;
+/** Batches are no larger: NATS stores smaller messages with less overhead than it sends larger ones. */
+export const MAX_BATCH_BYTES = 32 * 1024;
 
 const { source, timestamp_ns: timestampNs, version } = synRecordLayout;
 const TWO_TO_32 = 2 ** 32;
@@ -23,6 +23,8 @@ export type SynBatcherOptions = {
   readonly host: string;
   readonly interfaceName: string;
   readonly ipv6SourceBits: number;
+  /** Batches close at this size. */
+  readonly batchBytes: number;
   readonly toWallUs: (bootNs: number) => number;
   /** Takes a batch that is full, or that a flush closes. */
   readonly onSealed: (shard: number, batch: SealedBatch) => void;
@@ -73,16 +75,17 @@ export class SynBatcher {
   }
 
   #seal(shard: number, writer: SynBatchWriter): void {
+    const { interfaceName } = this.#options;
     const records = writer.count;
-    this.#options.onSealed(shard, { payload: writer.take(), records });
+    this.#options.onSealed(shard, { interfaceName, payload: writer.take(), records });
   }
 
   #writer(shard: number, isIpv4: boolean): SynBatchWriter {
     const index = shard * 2 + (isIpv4 ? 0 : 1);
-    const { host, interfaceName, ipv6SourceBits } = this.#options;
+    const { host, interfaceName, ipv6SourceBits, batchBytes } = this.#options;
     return (this.#writers[index] ??= new SynBatchWriter(
       { family: isIpv4 ? 4 : 6, host, interfaceName, ipv6SourceBits },
-      BATCH_BYTES,
+      batchBytes,
     ));
   }
 

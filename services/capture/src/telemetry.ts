@@ -104,9 +104,14 @@ function publishKernelCounters(
   { host, logger }: CaptureTelemetryOptions,
   { bus, scope }: { bus: Bus; scope: Scope },
 ): void {
-  const { interfaceName, countersId } = sensor;
+  const { interfaceName, countersId, ledger } = sensor;
   const bootId = readFileSync("/proc/sys/kernel/random/boot_id", "utf8");
   const instance = kernelInstance({ host, interfaceName, countersMapId: countersId, bootId });
-  const { registry } = createKernelMetrics({ host, interfaceName, read: sensor.counters });
+  const { registry } = createKernelMetrics({
+    host,
+    interfaceName,
+    read: sensor.counters,
+    readLedger: () => ledger.counts,
+  });
   scope.own(new TelemetryPublisher({ bus, service: "kernel", instance, host, registry, logger }));
 }

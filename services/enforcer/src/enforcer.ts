@@ -6,7 +6,7 @@ import {
   type ContractErrorCode,
   decodeVerdict,
 } from "@packetwatch/contracts";
-import { type Prefix, prefixContains } from "@packetwatch/net";
+import { formatAddress, type Prefix, prefixContains } from "@packetwatch/net";
 import { type Change, type DesiredBlock, DesiredBlocks } from "./desired-blocks.ts";
 import { HostMap, type Reconciled } from "./host-map.ts";
 
@@ -18,11 +18,21 @@ export type VerdictMessage = {
   readonly markerReason: string | undefined;
 };
 
-export type ReconcileReason = "start" | "new_maps";
+/** `room`: a lift has made room for blocks that a full map had refused. */
+export type ReconcileReason = "start" | "new_maps" | "room";
+
+/**
+ * Changes of one reconcile that are announced one by one, the newest: what came
+ * while the enforcer was away. A host that boots with 100,000 blocks changes nothing
+ * for those who read the history.
+ */
+export const MAX_ANNOUNCED_CHANGES = 1000;
 
 /** What the enforcer tells its surroundings: counters, log lines, applied messages. */
 export type EnforcerEvents = {
   readonly onApplied: (applied: Applied) => void;
+  /** What a reconcile has applied; its reaction times are those of an enforcer that was away. */
+  readonly onCaughtUp: (applied: Applied) => void;
   readonly onRejected: (reason: ContractErrorCode, error: ContractError) => void;
   readonly onMapFull: (interfaceName: string, refused: number) => void;
   readonly onReconciled: (
@@ -46,6 +56,9 @@ export type EnforcerOptions = {
   readonly events: EnforcerEvents;
 };
 
+/** What came of a change. */
+type Outcome = { readonly change: Change; readonly action: Applied["action"] };
+
 /**
  * Keeps the block maps of a host equal to the verdicts in force. Until the
  * whole list has been read, nothing is lifted that an earlier enforcer set.
@@ -55,6 +68,11 @@ export class Enforcer {
   readonly #desired = new DesiredBlocks();
   readonly #maps = new Map<string, HostMap>();
   readonly #waitingFor = new Set<string>();
+  /** Interfaces whose full map has refused blocks that are in force. */
+  readonly #refusing = new Set<string>();
+  /** Unblocks that were read with the list, by address: who lifted what a reconcile removes. */
+  readonly #lifts = new Map<string, Change>();
+  #hasRoom = false;
   #isListComplete = false;
   #sequence = 0;
   #allowed: readonly Prefix[] = [];
@@ -86,7 +104,10 @@ export class Enforcer {
   take(message: VerdictMessage): void {
     const change = this.#change(message);
     this.#sequence = message.sequence;
-    if (change && this.#isListComplete) this.#apply(change, message.sequence);
+    if (!change) return;
+    if (this.#isListComplete) this.#apply(change, message.sequence);
+    else if (change.kind === "lift")
+      this.#lifts.set(formatAddress(change.block.prefix.words), change);
   }
 
   /**
@@ -98,13 +119,14 @@ export class Enforcer {
   completeList(): void {
     if (this.#isListComplete) return;
     this.#isListComplete = true;
-    if (this.#sequence === 0) return;
-    for (const map of this.#maps.values()) this.#reconcile(map, "start");
+    if (this.#sequence > 0) this.#reconcile([...this.#maps.values()], "start");
+    this.#lifts.clear();
   }
 
   /** The stream was made anew: its list has to be read again before anything is lifted. */
   restartList(): void {
     this.#desired.clear();
+    this.#lifts.clear();
     this.#sequence = 0;
     this.#isListComplete = false;
   }
@@ -115,6 +137,7 @@ export class Enforcer {
     for (const name of this.#options.interfaces) this.#tendMap(name);
     if (!this.#isListComplete) return;
     for (const change of this.#desired.expire(wallUs())) this.#apply(change, this.#sequence);
+    this.#fillRoom();
   }
 
   close(): void {
@@ -139,12 +162,13 @@ export class Enforcer {
     if (held?.isCurrent(pinDir)) return this.#followAllowList(held);
     held?.close();
     this.#maps.delete(name);
+    this.#refusing.delete(name);
     const map = HostMap.open(pinDir, name);
     if (!map) return this.#mentionWaiting(name);
     this.#waitingFor.delete(name);
     this.#maps.set(name, map);
     this.#followAllowList(map);
-    if (this.#isListComplete && this.#sequence > 0) this.#reconcile(map, "new_maps");
+    if (this.#isListComplete && this.#sequence > 0) this.#reconcile([map], "new_maps");
   }
 
   #mentionWaiting(name: string): void {
@@ -159,11 +183,54 @@ export class Enforcer {
     this.#options.events.onAllowChanged(map.interfaceName, added, removed);
   }
 
-  #reconcile(map: HostMap, reason: ReconcileReason): void {
-    const { events } = this.#options;
-    const result = map.reconcile(this.#desired.values(), createToBootNs());
-    events.onReconciled(map.interfaceName, reason, result);
-    if (result.refused > 0) events.onMapFull(map.interfaceName, result.refused);
+  #reconcile(maps: readonly HostMap[], reason: ReconcileReason): void {
+    const toBootNs = createToBootNs();
+    const outcomes = new Map<string, Outcome>();
+    for (const map of maps) {
+      const result = map.reconcile(this.#desired.values(), toBootNs);
+      this.#options.events.onReconciled(map.interfaceName, reason, result);
+      this.#noteRefused(map, reason, result.refused.length);
+      for (const outcome of this.#outcomesOf(result, reason)) {
+        const id = verdictIdOf(outcome.change);
+        // What failed on one of several interfaces has failed.
+        if (outcomes.get(id)?.action !== "failed") outcomes.set(id, outcome);
+      }
+    }
+    this.#announce([...outcomes.values()]);
+  }
+
+  #noteRefused({ interfaceName }: HostMap, reason: ReconcileReason, refused: number): void {
+    if (refused === 0) this.#refusing.delete(interfaceName);
+    else this.#refusing.add(interfaceName);
+    // Those that still find no room were counted before.
+    if (refused > 0 && reason !== "room") this.#options.events.onMapFull(interfaceName, refused);
+  }
+
+  #outcomesOf(result: Reconciled, reason: ReconcileReason): readonly Outcome[] {
+    const { added, refreshed, removed, refused } = result;
+    const toOutcome = (action: Applied["action"]) => (block: DesiredBlock) =>
+      ({ change: { kind: "block", block }, action }) satisfies Outcome;
+    const lifts = removed.map((address) => this.#lifts.get(address));
+    return [
+      ...[...added, ...refreshed].map(toOutcome("blocked")),
+      ...(reason === "room" ? [] : refused.map(toOutcome("failed"))),
+      ...lifts.flatMap((change) => (change ? [{ change, action: "lifted" as const }] : [])),
+    ];
+  }
+
+  #announce(outcomes: readonly Outcome[]): void {
+    const newest = outcomes.toSorted((a, b) => b.change.block.sequence - a.change.block.sequence);
+    for (const { change, action } of newest.slice(0, MAX_ANNOUNCED_CHANGES)) {
+      this.#options.events.onCaughtUp(this.#applied(change, action, change.block.sequence));
+    }
+  }
+
+  /** Lifts have made room for what full maps had refused. */
+  #fillRoom(): void {
+    if (!this.#hasRoom) return;
+    this.#hasRoom = false;
+    const maps = [...this.#maps.values()].filter((map) => this.#refusing.has(map.interfaceName));
+    if (maps.length > 0) this.#reconcile(maps, "room");
   }
 
   #apply(change: Change, sequence: number): void {
@@ -173,7 +240,7 @@ export class Enforcer {
       if (change.kind === "lift") map.lift(change.block);
       else if (!this.#block(map, change.block, toBootNs)) action = "failed";
     }
-    if (action === "blocked" && this.#isAllowed(change.block)) action = "spared";
+    if (change.kind === "lift") this.#hasRoom = true;
     this.#options.events.onApplied(this.#applied(change, action, sequence));
   }
 
@@ -184,6 +251,7 @@ export class Enforcer {
       return true;
     } catch (error) {
       if (!(error instanceof BpfError && error.code === "MAP_FULL")) throw error;
+      this.#refusing.add(map.interfaceName);
       this.#options.events.onMapFull(map.interfaceName, 1);
       return false;
     }
@@ -198,20 +266,25 @@ export class Enforcer {
 
   #applied(change: Change, action: Applied["action"], sequence: number): Applied {
     const { block } = change;
+    const isSpared = action === "blocked" && this.#isAllowed(block);
     const appliedUs = wallUs();
     const isReaction = change.kind === "block" && block.decidingUs !== undefined;
     return {
       version: APPLIED_VERSION,
       host: this.#options.host,
       interfaces: this.interfaces.slice(0, 64),
-      verdictId: change.kind === "lift" ? change.verdictId : block.verdictId,
+      verdictId: verdictIdOf(change),
       source: block.source,
-      action,
+      action: isSpared ? "spared" : action,
       streamSequence: sequence,
       appliedUs,
       reactionUs: isReaction ? appliedUs - (block.decidingUs ?? 0) : null,
     };
   }
+}
+
+function verdictIdOf(change: Change): string {
+  return change.kind === "lift" ? change.verdictId : change.block.verdictId;
 }
 
 function wallUs(): number {

@@ -15,13 +15,14 @@ import {
 import { formatAddress, formatPrefix, type Prefix } from "@packetwatch/net";
 import type { DesiredBlock } from "./desired-blocks.ts";
 
-/** How many entries a reconcile wrote and removed. */
+/** What a reconcile wrote and removed. */
 export type Reconciled = {
-  readonly added: number;
-  readonly refreshed: number;
-  readonly removed: number;
+  readonly added: readonly DesiredBlock[];
+  readonly refreshed: readonly DesiredBlock[];
+  /** Addresses, as formatAddress() writes them. */
+  readonly removed: readonly string[];
   /** Blocks that the full map refused. */
-  readonly refused: number;
+  readonly refused: readonly DesiredBlock[];
 };
 
 /** Wall time, in microseconds since the Unix epoch, to the kernel's boot time, in nanoseconds. */
@@ -84,7 +85,7 @@ export class HostMap {
   reconcile(desired: Iterable<DesiredBlock>, toBootNs: ToBootNs): Reconciled {
     const actual = this.#readBlocks();
     const missing: DesiredBlock[] = [];
-    let refreshed = 0;
+    const refreshed: DesiredBlock[] = [];
     for (const block of desired) {
       const address = formatAddress(block.prefix.words);
       const present = actual.get(address);
@@ -92,14 +93,18 @@ export class HostMap {
       if (!present) missing.push(block);
       else if (isDifferent(present.expiresNs, expiryOf(block, toBootNs))) {
         this.block(block, toBootNs);
-        refreshed++;
+        refreshed.push(block);
       }
     }
-    const removed = this.#blocked.deleteBatch(
-      Buffer.concat([...actual.values()].map(({ key }) => key)),
-    );
+    // First, so that a full map has room for what is missing.
+    this.#blocked.deleteBatch(Buffer.concat([...actual.values()].map(({ key }) => key)));
     const added = this.#add(missing, toBootNs);
-    return { added, refreshed, removed, refused: missing.length - added };
+    return {
+      added: missing.slice(0, added),
+      refreshed,
+      removed: [...actual.keys()],
+      refused: missing.slice(added),
+    };
   }
 
   /** Makes the allow list what is desired; returns what changed. */
@@ -129,6 +134,7 @@ export class HostMap {
     return actual;
   }
 
+  /** Returns how many there was room for: the first ones. */
   #add(blocks: readonly DesiredBlock[], toBootNs: ToBootNs): number {
     const keys = Buffer.concat(blocks.map(({ prefix }) => writeSourceKey(prefix.words)));
     const values = Buffer.concat(
