@@ -23,7 +23,7 @@ SUITES = $(shell find test -name '*.ts' -not -name '*.test.ts' -not -path '*/nod
 BUILD_INPUTS := scripts/build.mjs package-lock.json tsconfig.json
 
 .PHONY: help setup setup-build setup-test build build-tests run run-log stop test lint typecheck format format-check \
-	unit-test kernel-test integration-test e2e-black e2e-white e2e-netns docs clean distclean
+	unit-test kernel-test integration-test e2e-black e2e-white e2e-netns chaos docs clean distclean
 
 help: ## Print this help
 	@echo "Packetwatch finds port scanners and drops them in XDP."
@@ -115,6 +115,9 @@ e2e-white: build-tests ## The same with the own addresses whitelisted: nobody is
 
 e2e-netns: build-tests ## Scan with nmap, masscan and hping3 between network namespaces; print the table
 	@./scripts/as-root.sh node $(BUILD)/test/scanners.js
+
+chaos: build-tests ## Kill, stop and freeze everything at random for DURATION=120 s; SEED=... does it again
+	@./scripts/as-root.sh node $(BUILD)/test/chaos.js $(if $(SEED),--seed $(SEED)) $(if $(DURATION),--duration $(DURATION))
 
 docs: setup-build ## Write the pages of docs/ that are generated from the code
 	@$(ONE_AT_A_TIME) node scripts/build.mjs --docs

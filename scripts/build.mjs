@@ -17,6 +17,8 @@ const suites = {
   "test/e2e-black": "test/e2e/black.ts",
   "test/e2e-white": "test/e2e/white.ts",
   "test/scanners": "test/e2e/scanners.ts",
+  "test/chaos": "test/chaos/chaos.ts",
+  "test/chaos-clients": "test/chaos/clients.ts",
 };
 
 const docs = { "generate-docs": "scripts/generate-docs.ts" };

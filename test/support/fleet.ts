@@ -31,7 +31,7 @@ const undoCommands = [
 ];
 
 /** The network over which services reach NATS. */
-const MANAGEMENT_ADDRESS = "10.255.0.1";
+export const MANAGEMENT_ADDRESS = "10.255.0.1";
 const MAX_HOSTS = 250;
 
 type Bridge = "management" | "wan";
@@ -106,11 +106,16 @@ export class Fleet {
 
   /** A service beside NATS, such as `metrics`; its ports are on this process's localhost. */
   async start(service: ServiceName, settings: Settings): Promise<FleetService> {
-    const own = { PW_NATS_URL: this.nats.url, PW_HOST: "core", ...settings };
-    const started = new FleetService({ service, namespace: this.#core, settings: own });
-    this.#cleanup.own(started);
+    const started = this.launch(service, settings);
     await started.ready();
     return started;
+  }
+
+  /** The same without waiting for anything. */
+  launch(service: ServiceName, settings: Settings): FleetService {
+    const own = { PW_NATS_URL: this.nats.url, PW_HOST: "core", ...settings };
+    const started = new FleetService({ service, namespace: this.#core, settings: own });
+    return this.#cleanup.own(started);
   }
 
   #plugIntoWan(namespace: NetworkNamespace, addresses: readonly string[]): void {

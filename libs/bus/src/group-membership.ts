@@ -9,6 +9,8 @@ import { type StreamMessage, StreamReader } from "./stream-reader.ts";
 /** A member says that it lives so many times in a TTL: two may get lost. */
 const BEATS_PER_TTL = 3;
 const CHECK_INTERVAL_MS = 250;
+/** Where a member's own word has not come back for this part of the TTL, nobody's can. */
+const ECHO_SHARE = 0.5;
 const MEMBER_PREFETCH = 512;
 
 export type GroupMembershipOptions = {
@@ -35,6 +37,8 @@ export class GroupMembership {
   #kv: Promise<KV> | undefined;
   #isCaughtUp = false;
   #isClosed = false;
+  /** When this member last read its own word. */
+  #echoMs = performance.now();
   #told = "";
 
   constructor(options: GroupMembershipOptions) {
@@ -82,6 +86,7 @@ export class GroupMembership {
 
   #hear({ subject, markerReason }: StreamMessage): void {
     const member = subject.slice(subject.lastIndexOf(".") + 1);
+    if (member === this.#member) this.#echoMs = performance.now();
     if (markerReason !== undefined) this.#list.leave(member);
     else if (!this.#list.hear(member, performance.now())) {
       this.#options.logger.warn({ member }, "the group is full; a member is not counted");
@@ -89,10 +94,14 @@ export class GroupMembership {
     if (this.#isCaughtUp) this.#check();
   }
 
-  /** Tells the members if they are others than last time. While NATS is away they stay as they were. */
+  /**
+   * Tells the members if they are others than last time. While NATS is away, or
+   * a cluster elects the bucket's leader, they stay as they were.
+   */
   #check(): void {
     if (this.#isClosed || !this.#isCaughtUp || !this.#options.bus.isConnected()) return;
     const nowMs = performance.now();
+    if (nowMs - this.#echoMs > this.#options.ttlMs * ECHO_SHARE) return this.#list.excuse(nowMs);
     this.#list.hear(this.#member, nowMs);
     const members = this.#list.alive(nowMs);
     if (members.join() === this.#told) return;

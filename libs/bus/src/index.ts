@@ -4,5 +4,6 @@ export * from "./group-membership.ts";
 export * from "./keep-streams.ts";
 export * from "./provision-streams.ts";
 export * from "./publish.ts";
+export * from "./shared-logger.ts";
 export * from "./stream-reader.ts";
 export * from "./telemetry-publisher.ts";

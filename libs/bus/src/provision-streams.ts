@@ -17,6 +17,8 @@ import type { Logger } from "./logger.ts";
 
 /** Per-message TTL, with the marks that expired verdicts leave, came with nats-server 2.11. */
 const OLDEST_SERVER = { major: 2, minor: 11 };
+/** A request that was under way when the server went, or a leader, is never answered. */
+const REQUEST_TIMEOUT_MS = 2000;
 const RETRY_MS = 500;
 const RETRY_JITTER_MS = 500;
 /** JetStream comes after the server's port, and in a cluster after the election of a leader. */
@@ -76,7 +78,7 @@ export function requireServer(version: string): void {
 /** What went wrong where it is worth another try. */
 async function provisionStream(bus: Bus, spec: StreamSpec): Promise<string | undefined> {
   try {
-    const manager = await jetstreamManager(bus.connection);
+    const manager = await jetstreamManager(bus.connection, { timeout: REQUEST_TIMEOUT_MS });
     await createOrUpdate(manager, spec);
     return undefined;
   } catch (cause) {

@@ -1,4 +1,5 @@
 import { type ContractErrorCode, ringLossReasons, unparsedReasons } from "@packetwatch/contracts";
+import { SHARD_COUNT } from "@packetwatch/net";
 import { counter, gauge, histogram, type MetricCatalogue } from "./metric-definition.ts";
 
 const process = ["capture", "detector", "enforcer", "metrics"] as const;
@@ -24,6 +25,7 @@ const contractReasons = [
   "bad_schema",
 ] as const satisfies readonly ContractErrorCode[];
 const rules = ["vertical", "horizontal", "spread"] as const;
+const shards: readonly string[] = Array.from({ length: SHARD_COUNT }, (_, shard) => String(shard));
 
 const reactionBucketsSeconds = [
   0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30,
@@ -270,6 +272,13 @@ export const catalogue = {
     labels: {},
     aggregator: "max",
     help: "Batches stored and not yet judged, in the detector that has most of them",
+  }),
+  packetwatch_detector_shard_lag_messages: gauge({
+    services: detector,
+    unit: "messages",
+    labels: { shard: shards },
+    aggregator: "max",
+    help: "Batches stored and not yet judged, by shard",
   }),
   packetwatch_detector_verdict_latency_seconds: histogram({
     services: detector,

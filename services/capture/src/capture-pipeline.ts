@@ -61,7 +61,7 @@ export class CapturePipeline {
       events: {
         onPublished: (batch) => this.#account(batch, "published"),
         onDropped: (reason, batch) => this.#account(batch, reason),
-        onFailed: options.events.onPublishFailed,
+        onFailed: (error) => this.#hold(error),
       },
       onIdle: (shard) => this.#flush(shard),
       maxBufferedBytes: options.maxBufferedBytes,
@@ -82,8 +82,9 @@ export class CapturePipeline {
     return this.#publisher.bufferedRecords;
   }
 
-  /** NATS is there again: what waits for its next try goes now. */
+  /** NATS is there: reading begins or goes on, and what waits for its next try goes now. */
   retry(): void {
+    for (const reader of this.#readers) reader.release();
     this.#publisher.retry();
   }
 
@@ -101,8 +102,15 @@ export class CapturePipeline {
   #account(batch: SealedBatch, outcome: "published" | DropReason): void {
     const { events } = this.#options;
     this.#ledgers.get(batch.interfaceName)?.add(outcome, batch.records);
-    if (outcome === "published") events.onPublished(batch);
-    else events.onDropped(outcome, batch.records);
+    if (outcome !== "published") return events.onDropped(outcome, batch.records);
+    events.onPublished(batch);
+    for (const reader of this.#readers) reader.release();
+  }
+
+  /** A batch that failed is tried until it is stored; then reading goes on. */
+  #hold(error: unknown): void {
+    for (const reader of this.#readers) reader.hold();
+    this.#options.events.onPublishFailed(error);
   }
 
   #createBatcher({ interfaceName }: Sensor): SynBatcher {

@@ -54,14 +54,14 @@ async function openSensors(
     const { mode, attachment } = sensor;
     logger.info({ interface: interfaceName, mode, attachment }, "watching");
     const lost = sensor.ledger.settleCrash();
-    if (lost > 0) logger.warn({ interface: interfaceName, records: lost }, crashMessage);
+    if (lost > 0) {
+      const fields = { interface: interfaceName, records: lost };
+      logger.warn(fields, "an earlier capture ended before NATS had all that it read; lost");
+    }
     sensors.push(sensor);
   }
   return sensors;
 }
-
-const crashMessage =
-  "an earlier capture ended before NATS confirmed all that it had read; counted as lost";
 
 function sensorOptions(config: Config<"capture">) {
   return {

@@ -2,9 +2,14 @@ import type { RingBuffer } from "@packetwatch/bpf";
 
 /** Records taken before the event loop has its turn again. */
 const RECORDS_PER_TURN = 4096;
+/** How often a reader that holds back looks whether it still can. */
+const HOLD_CHECK_MS = 20;
 
 export type RingReaderOptions = {
-  readonly ring: RingBuffer;
+  readonly ring: Pick<
+    RingBuffer,
+    "views" | "sizeBytes" | "availableBytes" | "consume" | "onReadable" | "pause"
+  >;
   /** Takes the record at `offset` of `data`, in place: it is gone when the call returns. */
   readonly onRecord: (data: DataView, offset: number, length: number) => void;
   /** Called after each turn that took something. */
@@ -12,20 +17,58 @@ export type RingReaderOptions = {
   readonly onError: (error: unknown) => void;
 };
 
-/** Empties a ring buffer whenever it has something, and sleeps in the event loop's poll otherwise. */
+/**
+ * Empties a ring buffer whenever it has something, and sleeps in the event
+ * loop's poll otherwise. While nothing can be published it holds back, and it
+ * begins so: records outlive this process in the ring, and only there. Half of
+ * the ring stays free for what comes.
+ */
 export class RingReader {
   readonly #options: RingReaderOptions;
+  #holding: NodeJS.Timeout | undefined;
+  #isClosed = false;
 
   constructor(options: RingReaderOptions) {
     this.#options = options;
-    // The ring stays readable while it has something: the loop comes back by itself.
-    options.ring.onReadable((error) => (error ? options.onError(error) : this.#takeTurn()));
+    this.hold();
   }
 
-  /** Takes what is there, and stops. The ring itself belongs to its sensor. */
-  close(): void {
+  /** Takes no more than keeps half of the ring free, until release(). */
+  hold(): void {
+    if (this.#isClosed || this.#holding) return;
     this.#options.ring.pause();
+    this.#holding = setInterval(() => this.#relieve(), HOLD_CHECK_MS);
+  }
+
+  release(): void {
+    if (this.#isClosed || !this.#holding) return;
+    this.#endHold();
+    // The ring stays readable while it has something: the loop comes back by itself.
+    this.#options.ring.onReadable((error) =>
+      error ? this.#options.onError(error) : this.#takeTurn(),
+    );
+  }
+
+  /**
+   * Takes what is there, and stops; what it holds back stays in the ring, for
+   * the next capture. The ring itself belongs to its sensor.
+   */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#options.ring.pause();
+    if (this.#holding) return this.#endHold();
     while (this.#takeTurn() > 0);
+  }
+
+  #endHold(): void {
+    clearInterval(this.#holding);
+    this.#holding = undefined;
+  }
+
+  #relieve(): void {
+    const { ring } = this.#options;
+    while (ring.availableBytes() > ring.sizeBytes / 2 && this.#takeTurn() > 0);
   }
 
   #takeTurn(): number {

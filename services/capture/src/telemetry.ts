@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { type Bus, TelemetryPublisher } from "@packetwatch/bus";
+import { type Bus, BusError, TelemetryPublisher } from "@packetwatch/bus";
 import {
   createKernelMetrics,
   createServiceMetrics,
@@ -9,6 +9,7 @@ import {
 import type { Logger, Scope } from "@packetwatch/runtime";
 import type { CapturePipeline, PipelineEvents } from "./capture-pipeline.ts";
 import { LossReporter } from "./loss-reporter.ts";
+import { PublishTrouble } from "./publish-trouble.ts";
 import type { Sensor } from "./open-sensor.ts";
 
 export type CaptureTelemetry = {
@@ -61,10 +62,15 @@ function countEvents(metrics: ServiceMetrics<"capture">, host: string, logger: L
     message: "attempts were dropped because NATS takes them too slowly (PW_PUBLISH_BUFFER_BYTES)",
     now: Date.now,
   });
+  const trouble = new PublishTrouble({
+    warn: (fields, message) => logger.warn(fields, message),
+    now: Date.now,
+  });
   return {
     onRead: (records) => read.inc(records),
     onBadRecord: () => dropped.inc({ host, reason: "bad_record" }),
     onPublished: (batch) => {
+      trouble.stored();
       published.inc(batch.records);
       batches.inc();
       bytes.inc(batch.payload.byteLength);
@@ -76,6 +82,8 @@ function countEvents(metrics: ServiceMetrics<"capture">, host: string, logger: L
     },
     onPublishFailed: (error) => {
       failures.inc();
+      // That there is no connection the bus has said.
+      if (error instanceof BusError) trouble.failed(error);
       logger.debug({ cause: (error as Error).message }, "a batch was not stored; trying again");
     },
   } satisfies Omit<PipelineEvents, "onError">;

@@ -1,4 +1,9 @@
-import { type Bus, StreamReader } from "@packetwatch/bus";
+import {
+  type Bus,
+  createSharedLogger,
+  StreamReader,
+  type StreamReaderOptions,
+} from "@packetwatch/bus";
 import type { Config } from "@packetwatch/config";
 import { replaySeconds, streamNames, synSubject } from "@packetwatch/contracts";
 import { assignShards, longestWindowSeconds } from "@packetwatch/detection";
@@ -21,9 +26,12 @@ export class ShardReaders {
   readonly #options: ShardReadersOptions;
   readonly #readers = new Map<number, StreamReader>();
   readonly #closing = new Set<Promise<void>>();
+  /** What happens to the stream happens to all of its readers. */
+  readonly #readersLogger: StreamReaderOptions["logger"];
 
   constructor(options: ShardReadersOptions) {
     this.#options = options;
+    this.#readersLogger = createSharedLogger(options.logger);
   }
 
   /** Takes the shards that fall to this detector among these members, and gives up the others. */
@@ -58,7 +66,7 @@ export class ShardReaders {
 
   /** The replay rebuilds the windows: what was decided before is decided again, under the same id. */
   #read(shard: number): StreamReader {
-    const { bus, config, onBatch, logger } = this.#options;
+    const { bus, config, onBatch } = this.#options;
     const lookBackMs = replaySeconds(longestWindowSeconds(config)) * 1000;
     return new StreamReader({
       bus,
@@ -67,7 +75,7 @@ export class ShardReaders {
       start: { kind: "since", time: () => new Date(Date.now() - lookBackMs) },
       prefetch: SHARD_PREFETCH,
       onMessage: ({ payload }) => onBatch(payload),
-      logger,
+      logger: this.#readersLogger,
     });
   }
 }

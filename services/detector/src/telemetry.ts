@@ -89,4 +89,8 @@ function readLags(metrics: ServiceMetrics<"detector">, lags: ReadonlyMap<number,
   metrics.gauge("packetwatch_detector_owned_shards").set(lags.size);
   metrics.gauge("packetwatch_detector_lag_messages").set(total);
   metrics.gauge("packetwatch_detector_worst_lag_messages").set(total);
+  const byShard = metrics.gauge("packetwatch_detector_shard_lag_messages");
+  // Those that were given up are another's to tell.
+  byShard.reset();
+  for (const [shard, lag] of lags) byShard.set({ shard: String(shard) }, lag);
 }

@@ -25,7 +25,7 @@ export type Scan = {
   readonly address: string;
   /** As a verdict names it: the address, or the /64 of an IPv6 address. */
   readonly source: string;
-  /** Why it is no success; undefined where it was found and its later attempts were dropped. */
+  /** Why it is no success; undefined where it was found, and put into the block map. */
   readonly failure: string | undefined;
 };
 
@@ -69,13 +69,14 @@ async function watchUntilBlocked(scanned: ScannedSite, source: string): Promise<
   const timeoutMs = FOUND_TIMEOUT_MS;
   const isFound = () => scanned.taps.verdicts.blockOf(source) !== undefined;
   await waitUntil(isFound, { timeoutMs, what: `a verdict on ${source}` });
-  const isDropping = () => droppedOf(scanned, source) > 0;
-  await waitUntil(isDropping, { timeoutMs, what: `attempts of ${source} to be dropped` });
+  const isBlocked = () => droppedOf(scanned, source) !== undefined;
+  await waitUntil(isBlocked, { timeoutMs, what: `${source} to be in the block map` });
 }
 
-/** What the map counts for a source; it is keyed by the first address of a prefix. */
-function droppedOf({ pinned }: ScannedSite, source: string): number {
-  return Number(pinned.maps.blockOf(source.split("/")[0] ?? source)?.dropped ?? 0n);
+/** What the map counts for a source that it has; it is keyed by the first address of a prefix. */
+function droppedOf({ pinned }: ScannedSite, source: string): number | undefined {
+  const block = pinned.maps.blockOf(source.split("/")[0] ?? source);
+  return block && Number(block.dropped);
 }
 
 async function waitForEnd(command: BackgroundCommand): Promise<void> {
@@ -85,13 +86,13 @@ async function waitForEnd(command: BackgroundCommand): Promise<void> {
   await command.close();
 }
 
-/** Reads what came of a scan, and that its source can't connect any more. */
+/** Reads what came of a scan, and sees its source's next connection fail. */
 export async function concludeScan(scanned: ScannedSite, scan: Scan): Promise<ScanResult> {
   const { site, taps } = scanned;
   const { scanner, visitor, address, source } = scan;
   const activity = taps.syns.of(address);
   const storedUs = taps.verdicts.blockOf(source)?.storedUs ?? Number.NaN;
-  const dropped = droppedOf(scanned, source);
+  const dropped = droppedOf(scanned, source) ?? 0;
   const targetAddress = scanner.family === 4 ? site.address : site.ipv6Address;
   const answer = await visit({ from: visitor, address: targetAddress, port: SITE_PORTS[0] });
   const notBlocked = answer === "timed out" ? undefined : `its next connection: ${answer}`;

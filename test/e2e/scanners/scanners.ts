@@ -18,9 +18,10 @@ export type Scanner = {
 /** In the network of the test, and nobody's. */
 const DECOYS = ["198.19.250.1", "198.19.250.2", "198.19.250.3"];
 
-const NMAP_PORTS = "1-1000";
+/** More than are scanned before the block. */
+const PORTS = "1-10000";
 /** A dropped probe is not sent again, so that a blocked nmap ends in time. */
-const NMAP_COMMON = ["-n", "-Pn", "-p", NMAP_PORTS, "--max-retries", "0"];
+const NMAP_COMMON = ["-n", "-Pn", "-p", PORTS, "--max-retries", "0"];
 
 function nmap(name: string, ...options: readonly string[]): Scanner {
   return {
@@ -65,7 +66,7 @@ export const scanners: readonly Scanner[] = [
   {
     name: "hping3 --scan",
     family: 4,
-    commandLine: ({ ipv4 }) => ["hping3", "--scan", NMAP_PORTS, "-S", ipv4],
+    commandLine: ({ ipv4 }) => ["hping3", "--scan", PORTS, "-S", ipv4],
   },
   {
     name: "hping3 -p ++1 -i u1000",

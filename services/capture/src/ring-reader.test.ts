@@ -1,0 +1,89 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { RingReader, type RingReaderOptions } from "./ring-reader.ts";
+
+const SIZE_BYTES = 1024;
+const RECORD_BYTES = 64;
+
+/** A ring with so many records, and the callback that waits for more. */
+function createRing(records: number) {
+  const state = { records, onReadable: undefined as (() => void) | undefined };
+  const data = new DataView(new ArrayBuffer(0));
+  const ring: RingReaderOptions["ring"] = {
+    sizeBytes: SIZE_BYTES,
+    views: { bytes: new Uint8Array(), halves: new Uint16Array(), words: new Uint32Array(), data },
+    availableBytes: () => state.records * RECORD_BYTES,
+    consume: (visit, maxRecords) => {
+      const taken = Math.min(state.records, maxRecords);
+      state.records -= taken;
+      for (let record = 0; record < taken; record++) visit(0, RECORD_BYTES);
+      return taken;
+    },
+    onReadable: (callback) => (state.onReadable = callback),
+    pause: () => (state.onReadable = undefined),
+  };
+  return { ring, state };
+}
+
+function createReader(records: number) {
+  const { ring, state } = createRing(records);
+  let read = 0;
+  const reader = new RingReader({
+    ring,
+    onRecord: () => read++,
+    onTurn: () => undefined,
+    onError: () => undefined,
+  });
+  return { reader, state, read: () => read };
+}
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+describe("the ring reader", () => {
+  it("begins by leaving records where they outlive it", () => {
+    const { state } = createReader(8);
+    vi.advanceTimersByTime(1000);
+    expect(state).toEqual({ records: 8, onReadable: undefined });
+  });
+
+  it("keeps half of the ring free while it holds back", () => {
+    const { state, read } = createReader(9);
+    vi.advanceTimersByTime(1000);
+    expect([state.records, read()]).toEqual([0, 9]);
+    state.records = 8;
+    vi.advanceTimersByTime(1000);
+    expect(state.records).toBe(8);
+  });
+
+  it("takes everything once it is released, until it holds back again", () => {
+    const { reader, state, read } = createReader(5);
+    reader.release();
+    reader.release();
+    state.onReadable?.();
+    expect(read()).toBe(5);
+    reader.hold();
+    expect(state.onReadable).toBeUndefined();
+    reader.release();
+    expect(state.onReadable).toBeDefined();
+  });
+
+  it("takes what is there when it is closed", () => {
+    const { reader, state, read } = createReader(5);
+    reader.release();
+    reader.close();
+    expect([read(), state.onReadable]).toEqual([5, undefined]);
+  });
+
+  it("closed while it holds back, it leaves what is there to the next, and stays closed", () => {
+    const { reader, state } = createReader(5);
+    reader.close();
+    reader.release();
+    reader.hold();
+    vi.advanceTimersByTime(1000);
+    expect(state).toEqual({ records: 5, onReadable: undefined });
+  });
+});
