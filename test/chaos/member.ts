@@ -18,7 +18,7 @@ export class Member implements Disturbable {
   readonly name: string;
   readonly #launch: () => FleetService;
   readonly #lives: FleetService[] = [];
-  readonly #badExits: (number | null)[] = [];
+  readonly #badExits: number[] = [];
 
   constructor(name: string, launch: () => FleetService) {
     this.name = name;
@@ -26,7 +26,7 @@ export class Member implements Disturbable {
   }
 
   /** Exit codes other than 0 after a SIGTERM. */
-  get badExits(): readonly (number | null)[] {
+  get badExits(): readonly number[] {
     return this.#badExits;
   }
 
@@ -47,7 +47,8 @@ export class Member implements Disturbable {
   async stop(): Promise<void> {
     this.requireRunning();
     const code = await this.#current.stop();
-    if (code !== 0) this.#badExits.push(code);
+    // None where the signal came before it could be heard.
+    if (code !== null && code !== 0) this.#badExits.push(code);
   }
 
   pause(): void {

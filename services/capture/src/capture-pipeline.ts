@@ -104,7 +104,12 @@ export class CapturePipeline {
     this.#ledgers.get(batch.interfaceName)?.add(outcome, batch.records);
     if (outcome !== "published") return events.onDropped(outcome, batch.records);
     events.onPublished(batch);
-    for (const reader of this.#readers) reader.release();
+    if (this.#hasRoom()) for (const reader of this.#readers) reader.release();
+  }
+
+  /** What the buffer has no room for waits in the ring: it is dropped only when that is half full too. */
+  #hasRoom(): boolean {
+    return this.#publisher.bufferedBytes <= this.#options.maxBufferedBytes / 2;
   }
 
   /** A batch that failed is tried until it is stored; then reading goes on. */
@@ -141,6 +146,7 @@ export class CapturePipeline {
         events.onRead(records);
         records = 0;
         this.#flushIdle(batcher);
+        if (!this.#hasRoom()) this.#readers[index]?.hold();
       },
       onError: events.onError,
     });

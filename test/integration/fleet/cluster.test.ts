@@ -1,15 +1,14 @@
 import { jetstreamManager, type StreamInfo } from "@nats-io/jetstream";
-import { type Bus, connectBus, provisionStreams } from "@packetwatch/bus";
+import { type Bus, connectBus } from "@packetwatch/bus";
 import { DETECTOR_BUCKET, streamNames } from "@packetwatch/contracts";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { Cleanup } from "../../support/cleanup.ts";
-import { waitUntil, within } from "../../support/eventually.ts";
+import { waitUntil } from "../../support/eventually.ts";
 import { type Fleet, type FleetHost, MANAGEMENT_ADDRESS, startFleet } from "../../support/fleet.ts";
 import type { FleetService } from "../../support/fleet-service.ts";
 import { type NatsCluster, startNatsCluster } from "../../support/nats-cluster.ts";
 import type { PinnedPacketwatch } from "../../support/pinned-packetwatch.ts";
 import { RecordingLogger } from "../../support/recording-logger.ts";
-import { plainStream } from "../../support/streams.ts";
 import { SynInjector } from "../../support/syn-injector.ts";
 
 /** An election takes NATS up to 9 s, and there may be one for JetStream and then one for each stream. */
@@ -146,22 +145,3 @@ function nodeOf(what: string, infos: readonly StreamInfo[]): number {
   if (what.includes("verdict")) return leaderOf(infos, streamNames.verdict);
   return [0, 1, 2].find((index) => !killed.has(index)) ?? 0;
 }
-
-it(
-  "a stream that needs a node which is gone is provisioned when it is back",
-  async () => {
-    await untilWhole();
-    await cluster.kill(2);
-    const logger = new RecordingLogger();
-    const provisioning = provisionStreams(bus, [plainStream("late", { replicas: 3 })], { logger });
-    await waitUntil(() => logger.messages("warn").includes(WAITING), {
-      timeoutMs: LOSS_TIMEOUT_MS,
-      what: "the line that it waits",
-    });
-    console.log(`with a node gone: ${JSON.stringify(logger.lines)}`);
-    await cluster.start(2);
-    await within(provisioning, { timeoutMs: LOSS_TIMEOUT_MS, what: "the stream" });
-    expect(logger.messages("warn")).toEqual([WAITING]);
-  },
-  3 * LOSS_TIMEOUT_MS,
-);
