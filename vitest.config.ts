@@ -4,7 +4,7 @@ import { defineConfig } from "vitest/config";
 const oneAtATime = {
   fileParallelism: false,
   maxWorkers: 1,
-  testTimeout: 30_000,
+  testTimeout: 120_000,
   hookTimeout: 60_000,
 };
 
@@ -15,6 +15,9 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["libs/**/*.test.ts", "services/**/*.test.ts", "cli/**/*.test.ts"],
+          // Property tests on a machine that others use too.
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
         },
       },
       { test: { name: "kernel", include: ["test/kernel/**/*.test.ts"], ...oneAtATime } },
@@ -24,7 +27,6 @@ export default defineConfig({
           name: "e2e",
           include: ["test/e2e/**/*.test.ts"],
           ...oneAtATime,
-          testTimeout: 120_000,
         },
       },
     ],
