@@ -5,7 +5,7 @@ import { freePort, type NatsServer, startNats } from "../../support/nats.ts";
 import { RecordingLogger } from "../../support/recording-logger.ts";
 
 const CONNECT = { timeoutMs: 10_000, what: "a connection" };
-const PROMPT = { timeoutMs: 200, what: "close" };
+const PROMPT = { timeoutMs: 1000, what: "close" };
 
 const open: { close(): Promise<void> }[] = [];
 let logger: RecordingLogger;
@@ -31,14 +31,14 @@ async function connectTo(...servers: readonly string[]): Promise<Bus> {
 
 function isAway(bus: Bus): Promise<unknown> {
   return waitUntil(() => !bus.isConnected(), {
-    timeoutMs: 20_000,
+    timeoutMs: 30_000,
     what: "the loss of the connection",
   });
 }
 
 function isBack(bus: Bus): Promise<unknown> {
   return waitUntil(() => bus.isConnected(), {
-    timeoutMs: 10_000,
+    timeoutMs: 30_000,
     what: "the connection to be back",
   });
 }
@@ -99,7 +99,7 @@ describe("the first connection", () => {
         if (afterMs === undefined) abort.abort(reason);
         else setTimeout(() => abort.abort(reason), afterMs);
         const connecting = connectBus({ servers, name: "test", logger, signal: abort.signal });
-        await expect(within(connecting, { timeoutMs: 400, what: "the end" })).rejects.toBe(reason);
+        await expect(within(connecting, { timeoutMs: 1500, what: "the end" })).rejects.toBe(reason);
       }
     }
     frozen.resume();
@@ -198,7 +198,7 @@ describe("close", () => {
     const bus = await connectTo(server.url);
     bus.connection.publish("farewell", "good-bye");
     await bus.close();
-    await waitUntil(() => received.length === 1, { timeoutMs: 1000, what: "the last message" });
+    await waitUntil(() => received.length === 1, { timeoutMs: 10_000, what: "the last message" });
     expect(received).toEqual(["good-bye"]);
   });
 
