@@ -4,6 +4,7 @@ export * from "./group-membership.ts";
 export * from "./keep-streams.ts";
 export * from "./provision-streams.ts";
 export * from "./publish.ts";
+export * from "./service-registration.ts";
 export * from "./shared-logger.ts";
 export * from "./stream-reader.ts";
 export * from "./telemetry-publisher.ts";

@@ -1,9 +1,9 @@
 import { interfaceIndex } from "@packetwatch/bpf";
-import { type Bus, connectBus, publishAcknowledged } from "@packetwatch/bus";
+import { type Bus, connectBus, publishAcknowledged, ServiceRegistration } from "@packetwatch/bus";
 import type { Config } from "@packetwatch/config";
 import { synSubject } from "@packetwatch/contracts";
 import { type Logger, ownAddresses, runService, type Scope } from "@packetwatch/runtime";
-import { processInstance } from "@packetwatch/telemetry";
+import { PACKETWATCH_VERSION, processInstance } from "@packetwatch/telemetry";
 import { CapturePipeline } from "./capture-pipeline.ts";
 import { openSensor, type Sensor } from "./open-sensor.ts";
 import { lockSensor } from "./sensor-lock.ts";
@@ -35,6 +35,16 @@ await runService("capture", async ({ config, logger, scope, fail }) => {
   const bus = scope.own(await connectBus({ ...options, signal: scope.signal }));
   connected.bus = bus;
   telemetry.publish(bus, scope);
+  scope.own(
+    new ServiceRegistration({
+      bus,
+      name: "capture",
+      version: PACKETWATCH_VERSION,
+      description: "Publishes the connection attempts that XDP sees on a host",
+      metadata: { host, instance, ...interfacesOf(sensors) },
+      logger,
+    }),
+  );
   bus.onReconnect(() => pipeline.retry());
   scope.own(pipeline);
   pipeline.retry();
@@ -61,6 +71,14 @@ async function openSensors(
     sensors.push(sensor);
   }
   return sensors;
+}
+
+/** As metadata: which interfaces are watched, and in which mode of XDP each. */
+function interfacesOf(sensors: readonly Sensor[]) {
+  return {
+    interfaces: sensors.map(({ interfaceName }) => interfaceName).join(","),
+    modes: sensors.map(({ interfaceName, mode }) => `${interfaceName}=${mode}`).join(","),
+  };
 }
 
 function sensorOptions(config: Config<"capture">) {

@@ -84,6 +84,11 @@ export class Detecting {
     telemetry.observe({ detector: this.#detector, lags: () => this.#shards.lags() });
   }
 
+  /** The shards that are this detector's now, in order. */
+  get shards(): readonly number[] {
+    return [...this.#shards.lags().keys()].toSorted((a, b) => a - b);
+  }
+
   /** Resolves when the verdicts in force are known and the group is joined. */
   async start(): Promise<void> {
     await this.#verdictsRead;

@@ -1,9 +1,9 @@
-import { connectBus, keepStreams } from "@packetwatch/bus";
+import { connectBus, keepStreams, ServiceRegistration } from "@packetwatch/bus";
 import type { Config } from "@packetwatch/config";
 import { streamSpecs } from "@packetwatch/contracts";
 import { longestWindowSeconds } from "@packetwatch/detection";
 import { runService } from "@packetwatch/runtime";
-import { processInstance } from "@packetwatch/telemetry";
+import { PACKETWATCH_VERSION, processInstance } from "@packetwatch/telemetry";
 import { Detecting } from "./detecting.ts";
 import { createDetectorTelemetry } from "./telemetry.ts";
 
@@ -17,6 +17,16 @@ await runService("detector", async ({ config, logger, scope }) => {
   const telemetry = createDetectorTelemetry({ host, instance, logger });
   telemetry.publish(bus, scope);
   const detecting = scope.own(new Detecting({ bus, config, instance, telemetry, logger }));
+  scope.own(
+    new ServiceRegistration({
+      bus,
+      name: "detector",
+      version: PACKETWATCH_VERSION,
+      description: "Finds the sources that scan, and publishes verdicts",
+      metadata: { host, instance, shards: () => detecting.shards.join(",") },
+      logger,
+    }),
+  );
   await detecting.start();
 });
 

@@ -1,7 +1,7 @@
-import { connectBus, StreamReader } from "@packetwatch/bus";
+import { connectBus, ServiceRegistration, StreamReader } from "@packetwatch/bus";
 import { streamNames, subjects } from "@packetwatch/contracts";
 import { ownAddresses, runService } from "@packetwatch/runtime";
-import { processInstance } from "@packetwatch/telemetry";
+import { PACKETWATCH_VERSION, processInstance } from "@packetwatch/telemetry";
 import { Enforcer } from "./enforcer.ts";
 import { createEnforcerTelemetry } from "./telemetry.ts";
 
@@ -38,6 +38,22 @@ await runService("enforcer", async ({ config, logger, scope, fail }) => {
   );
   telemetry.observe(enforcer, () => verdicts.pending);
   telemetry.publish(scope);
+  scope.own(
+    new ServiceRegistration({
+      bus,
+      name: "enforcer",
+      version: PACKETWATCH_VERSION,
+      description: "Keeps the block maps of a host equal to the verdicts in force",
+      metadata: {
+        host,
+        instance,
+        interfaces: interfaces.join(","),
+        enforcing: () => enforcer.interfaces.join(","),
+        blocks: () => String(enforcer.blocks),
+      },
+      logger,
+    }),
+  );
   const timer = setInterval(() => {
     try {
       enforcer.tend();

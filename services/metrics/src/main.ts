@@ -1,6 +1,6 @@
-import { connectBus, TelemetryPublisher } from "@packetwatch/bus";
+import { connectBus, ServiceRegistration, TelemetryPublisher } from "@packetwatch/bus";
 import { runService } from "@packetwatch/runtime";
-import { catalogue, processInstance } from "@packetwatch/telemetry";
+import { catalogue, PACKETWATCH_VERSION, processInstance } from "@packetwatch/telemetry";
 import { TelemetryAggregator } from "./core/aggregator.ts";
 import { startHttpServer } from "./http-server.ts";
 import { createOwnMetrics } from "./own-metrics.ts";
@@ -56,4 +56,14 @@ await runService(service, async ({ config, logger, scope }) => {
   scope.own(new TelemetrySubscription({ bus, intake, onRefused }));
   const { registry } = own;
   scope.own(new TelemetryPublisher({ bus, service, instance, host, registry, logger }));
+  scope.own(
+    new ServiceRegistration({
+      bus,
+      name: service,
+      version: PACKETWATCH_VERSION,
+      description: "Serves the metrics of the fleet to Prometheus",
+      metadata: { host, instance, address: `${address}:${port}` },
+      logger,
+    }),
+  );
 });
