@@ -21,7 +21,16 @@ export default defineConfig({
         },
       },
       { test: { name: "kernel", include: ["test/kernel/**/*.test.ts"], ...oneAtATime } },
-      { test: { name: "integration", include: ["test/integration/**/*.test.ts"], ...oneAtATime } },
+      {
+        test: {
+          name: "integration",
+          include: ["test/integration/**/*.test.ts"],
+          ...oneAtATime,
+          // They wait more than they compute, each on servers and namespaces of its own.
+          fileParallelism: true,
+          maxWorkers: 3,
+        },
+      },
       {
         test: {
           name: "e2e",
