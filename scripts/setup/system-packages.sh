@@ -19,6 +19,7 @@ test_needs=(
   "command masscan|masscan|masscan"
   "command nginx|nginx-light|nginx"
   "command nmap|nmap|nmap"
+  "command promtool|prometheus|prometheus, with promtool"
   "command tcpdump|tcpdump|tcpdump"
 )
 
@@ -45,7 +46,7 @@ missing_of() {
 
 column() { printf '%s\n' "$2" | cut -d'|' -f"$1"; }
 
-# A package that brings a service must not leave it running: the tests start an nginx of their own.
+# A package that brings a service must not leave it running: the tests start servers of their own.
 forbid_service_starts() {
   [ -e /usr/sbin/policy-rc.d ] && return
   trap 'as_root rm -f /usr/sbin/policy-rc.d' EXIT
@@ -53,9 +54,21 @@ forbid_service_starts() {
   as_root chmod 755 /usr/sbin/policy-rc.d
 }
 
-disable_nginx_service() {
+# Nor may it run after the next boot. Only what was installed just now is disabled: a service that
+# was here before is somebody's.
+disable_services_of() {
+  local package
+  for package in "$@"; do
+    case $package in
+      nginx-light) disable_service nginx ;;
+      prometheus) disable_service prometheus ;;
+    esac
+  done
+}
+
+disable_service() {
   [ -d /run/systemd/system ] || return 0
-  as_root systemctl disable --quiet nginx
+  as_root systemctl disable --quiet "$1"
 }
 
 apt() {
@@ -71,7 +84,7 @@ install_with_apt() {
   quietly apt-install apt install --no-install-recommends "${packages[@]}" ||
     fail "apt-get could not install: ${packages[*]}" \
       "install them by hand (apt-get install ${packages[*]}) and run make again"
-  if [[ " ${packages[*]} " == *" nginx-light "* ]]; then disable_nginx_service; fi
+  disable_services_of "${packages[@]}"
 }
 
 name_what_is_missing() {

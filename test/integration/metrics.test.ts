@@ -16,6 +16,7 @@ import {
 } from "../../services/metrics/src/testing/exposition-parser.ts";
 import { waitUntil } from "../support/eventually.ts";
 import { freePort, type NatsServer, startNats } from "../support/nats.ts";
+import { checkMetrics, loadOpenMetrics } from "../support/promtool.ts";
 
 const HOST = "test-host";
 const DEPARTED_MS = 10_000;
@@ -80,11 +81,15 @@ class MetricsProcess {
     return (await fetch(this.#url + path)).text();
   }
 
-  async scrape(format: ExpositionFormat = "prometheus"): Promise<ParsedFamily[]> {
+  async page(format: ExpositionFormat = "prometheus"): Promise<string> {
     const accept = format === "openmetrics" ? "application/openmetrics-text" : "text/plain";
     const response = await fetch(`${this.#url}/metrics`, { headers: { accept } });
     if (response.status !== 200) throw new Error(`/metrics is ${response.status}`);
-    return parseExposition(await response.text(), format);
+    return response.text();
+  }
+
+  async scrape(format: ExpositionFormat = "prometheus"): Promise<ParsedFamily[]> {
+    return parseExposition(await this.page(format), format);
   }
 
   async value(name: string, labels: Record<string, string> = {}): Promise<number | undefined> {
@@ -250,6 +255,18 @@ describe("with NATS", () => {
     expect(valueOf(text, "packetwatch_metrics_live_instances", labels)).toBe(1);
     expect(valueOf(text, "process_resident_memory_bytes", labels)).toBeGreaterThan(1e7);
     expect(await metrics.stop()).toBe(0);
+  });
+
+  it("serves pages that promtool accepts, by the parsers that Prometheus has", async () => {
+    const { nats, metrics } = await start();
+    startCapture(await connect(nats), { seen: 7, instance: "k-1" });
+    await metrics.waitForValue("conn_count_total", 7);
+    expect(checkMetrics(await metrics.page("prometheus"))).toEqual({ status: 0, said: "" });
+    const open = await metrics.page("openmetrics");
+    expect(loadOpenMetrics(open)).toMatchObject({ status: 0 });
+    // Both do refuse what is wrong.
+    expect(checkMetrics("# HELP x_total X\nx_total{ 1\n").status).toBe(1);
+    expect(loadOpenMetrics(open.replace("# EOF\n", "")).status).toBe(1);
   });
 
   it("no counter goes back and each SYN counts once while captures are killed and started", async () => {

@@ -66,6 +66,8 @@ export type RuleStats = {
   /** Keys that had to leave while they were still inside the window. */
   readonly evictedLive: number;
   readonly trackedKeys: number;
+  /** Keys that the rule's table has room for. */
+  readonly keyLimit: number;
   readonly alertsSuppressed: number;
 };
 
@@ -310,8 +312,8 @@ function activate(name: RuleName, config: DetectorConfig): ActiveRule[] {
 }
 
 function statsOf({ window, alertsSuppressed }: ActiveRule): RuleStats {
-  const { late, evictedLive, trackedKeys } = window;
-  return { late, evictedLive, trackedKeys, alertsSuppressed };
+  const { late, evictedLive, trackedKeys, capacity: keyLimit } = window;
+  return { late, evictedLive, trackedKeys, keyLimit, alertsSuppressed };
 }
 
 function detectionOf({ rule, tuple }: Firing, quietUntilUs: number): Detection {

@@ -1,6 +1,12 @@
 import { type ContractErrorCode, ringLossReasons, unparsedReasons } from "@packetwatch/contracts";
 import { SHARD_COUNT } from "@packetwatch/net";
-import { counter, gauge, histogram, type MetricCatalogue } from "./metric-definition.ts";
+import {
+  counter,
+  gauge,
+  histogram,
+  type MetricCatalogue,
+  metricServices,
+} from "./metric-definition.ts";
 
 const process = ["capture", "detector", "enforcer", "metrics"] as const;
 const kernel = ["kernel"] as const;
@@ -51,6 +57,12 @@ export const catalogue = {
     unit: "packets",
     labels: perInterface,
     help: "Connection attempts written to the ring buffer",
+  }),
+  packetwatch_syn_passed_total: counter({
+    services: kernel,
+    unit: "packets",
+    labels: perInterface,
+    help: "Connection attempts let through to the network stack: those reported, and those that found the ring full",
   }),
   packetwatch_syn_ring_full_total: counter({
     services: kernel,
@@ -157,6 +169,13 @@ export const catalogue = {
     aggregator: "sum",
     help: "Bytes that wait for NATS; at PW_PUBLISH_BUFFER_BYTES the oldest are dropped",
   }),
+  packetwatch_capture_buffer_limit_bytes: gauge({
+    services: capture,
+    unit: "bytes",
+    labels: perHost,
+    aggregator: "min",
+    help: "Bytes that may wait for NATS (PW_PUBLISH_BUFFER_BYTES)",
+  }),
   packetwatch_capture_xdp_mode: gauge({
     services: capture,
     unit: "1",
@@ -239,6 +258,13 @@ export const catalogue = {
     labels: { rule: rules },
     aggregator: "sum",
     help: "Keys that have a window open",
+  }),
+  packetwatch_detector_key_limit: gauge({
+    services: detector,
+    unit: "keys",
+    labels: { rule: rules },
+    aggregator: "sum",
+    help: "Keys that the rule's table has room for (PW_DETECTOR_CAPACITY)",
   }),
   packetwatch_detector_verdicts_total: counter({
     services: detector,
@@ -357,7 +383,7 @@ export const catalogue = {
   packetwatch_metrics_rejected_messages_total: counter({
     services: metrics,
     unit: "messages",
-    labels: { reason: [...contractReasons, "wrong_subject", "no_room"] },
+    labels: { reason: [...contractReasons, "wrong_subject", "unknown_service", "no_room"] },
     help: "Telemetry messages turned away whole",
   }),
   packetwatch_metrics_rejected_series_total: counter({
@@ -396,9 +422,16 @@ export const catalogue = {
   packetwatch_metrics_live_instances: gauge({
     services: metrics,
     unit: "instances",
-    labels: { service: "any", host: "any" },
+    labels: { service: metricServices, host: "any" },
     aggregator: "max",
     help: "Instances that were heard lately, by their service and host; 0 where all have departed",
+  }),
+  packetwatch_metrics_label_values: gauge({
+    services: metrics,
+    unit: "values",
+    labels: { label: ["host", "interface", "version"] },
+    aggregator: "max",
+    help: "Values that these labels have had since metrics started; at their limits new ones are turned away",
   }),
   packetwatch_metrics_samples: gauge({
     services: metrics,

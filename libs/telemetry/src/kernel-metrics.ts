@@ -41,6 +41,9 @@ function raiseAll(
   metrics.raise("packetwatch_syn_seen_total", { ...labels, family: "ipv4" }, counters.synIpv4);
   metrics.raise("packetwatch_syn_seen_total", { ...labels, family: "ipv6" }, counters.synIpv6);
   metrics.raise("packetwatch_syn_reported_total", labels, counters.reported);
+  // Not seen less dropped: the program counts what it has seen first, so that could be too many for a moment.
+  const passed = counters.reported + counters.ringFull;
+  metrics.raise("packetwatch_syn_passed_total", labels, passed);
   metrics.raise("packetwatch_syn_ring_full_total", labels, counters.ringFull);
   metrics.raise("packetwatch_syn_dropped_total", labels, counters.dropped);
   metrics.raise("packetwatch_syn_would_drop_total", labels, counters.wouldDrop);

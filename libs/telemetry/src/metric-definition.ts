@@ -2,6 +2,10 @@
 export const metricServices = ["capture", "detector", "enforcer", "metrics", "kernel"] as const;
 export type MetricService = (typeof metricServices)[number];
 
+export function isMetricService(name: string): name is MetricService {
+  return (metricServices as readonly string[]).includes(name);
+}
+
 /** The values a label takes: a closed list, or any text from a set that the fleet bounds. Never an address. */
 export type LabelValues = "any" | readonly string[];
 export type LabelDefinitions = Readonly<Record<string, LabelValues>>;

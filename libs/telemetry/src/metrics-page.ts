@@ -1,5 +1,6 @@
 import { catalogue } from "./catalogue.ts";
 import type { LabelValues, MetricDefinition } from "./metric-definition.ts";
+import { countSeries, fleetLimits, type FleetSize, seriesBound } from "./series-bound.ts";
 
 /** docs/metrics.md, from the catalogue itself. */
 export function renderMetricsPage(): string {
@@ -14,7 +15,43 @@ with the same labels. No address is a label.
 
 This page is generated from \`libs/telemetry/src/catalogue.ts\` by \`make docs\`; a test fails where it differs.
 
+${renderSeriesBound()}
 ${rows.join("\n")}`;
+}
+
+const counts = countSeries(catalogue);
+
+const sizes: readonly FleetSize[] = [
+  { hosts: 1, interfaces: 1, versions: 1 },
+  { hosts: 100, interfaces: 200, versions: 2 },
+  fleetLimits,
+];
+
+function renderSeriesBound(): string {
+  const { fixed, perHost, perInterface, perVersion } = counts;
+  const { hosts, interfacesPerHost, interfaces, versions } = fleetLimits;
+  const number = (value: number) => value.toLocaleString("en");
+  const rows = sizes.map((size) => {
+    const bound = number(seriesBound(counts, size));
+    return `| ${number(size.hosts)} | ${number(size.interfaces)} | ${size.versions} | ${bound} |`;
+  });
+  return `## How many series
+
+At most this many, with all processes of a host counted as if they ran on every host:
+
+    ${fixed} + ${perHost} x hosts + ${perInterface} x interfaces + ${perVersion} x versions
+
+| hosts | interfaces, of all hosts | versions | series |
+|---|---|---|---|
+${rows.join("\n")}
+
+The last row is the limit: ${number(hosts)} hosts, ${interfacesPerHost} interfaces of a host and ${number(interfaces)} of all, ${versions} versions. Every other label
+takes only the values that are listed here, \`host\` only the sender's own. What goes beyond is turned away and counted:
+\`packetwatch_metrics_rejected_series_total\`, reason \`no_room\` (too many) or \`bad_labels\` (not in the list; after an
+update of Packetwatch, update \`metrics\` first). A host keeps its place until \`metrics\` restarts, because its
+counters stay. Instances are told apart up to 4,096 at once; see \`packetwatch_metrics_merged_instances_total\`. OpenMetrics
+has one \`_created\` more for each counter and each histogram.
+`;
 }
 
 function renderMetric([name, definition]: [string, MetricDefinition]): string {

@@ -13,7 +13,8 @@ await runService("capture", async ({ config, logger, scope, fail }) => {
   const { host } = config;
   const instance = processInstance(host);
   const sensors = await openSensors(config, logger, scope);
-  const telemetry = createCaptureTelemetry({ host, instance, sensors, logger });
+  const { publishBufferBytes: bufferLimitBytes } = config;
+  const telemetry = createCaptureTelemetry({ host, instance, sensors, bufferLimitBytes, logger });
   // Reading begins before there is a bus: what comes meanwhile is buffered.
   const connected: { bus?: Bus } = {};
   const pipeline = new CapturePipeline({
@@ -21,7 +22,7 @@ await runService("capture", async ({ config, logger, scope, fail }) => {
     host,
     instance,
     ipv6SourceBits: config.ipv6SourceBits,
-    maxBufferedBytes: config.publishBufferBytes,
+    maxBufferedBytes: bufferLimitBytes,
     drainTimeoutMs: config.drainTimeoutSeconds * 500,
     publish: async (shard, { payload }, messageId) => {
       const { bus } = connected;

@@ -24,6 +24,7 @@ export type CaptureTelemetryOptions = {
   readonly host: string;
   readonly instance: string;
   readonly sensors: readonly Sensor[];
+  readonly bufferLimitBytes: number;
   readonly logger: Logger;
 };
 
@@ -91,10 +92,11 @@ function countEvents(metrics: ServiceMetrics<"capture">, host: string, logger: L
 
 function readGauges(
   metrics: ServiceMetrics<"capture">,
-  { host, sensors }: CaptureTelemetryOptions,
+  { host, sensors, bufferLimitBytes }: CaptureTelemetryOptions,
   pipeline: CapturePipeline,
 ): void {
   metrics.gauge("packetwatch_capture_buffered_bytes").set({ host }, pipeline.bufferedBytes);
+  metrics.gauge("packetwatch_capture_buffer_limit_bytes").set({ host }, bufferLimitBytes);
   metrics.gauge("packetwatch_capture_buffered_records").set({ host }, pipeline.bufferedRecords);
   for (const { interfaceName, mode, ring } of sensors) {
     const labels = { host, interface: interfaceName };

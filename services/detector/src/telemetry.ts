@@ -80,6 +80,7 @@ function read(metrics: ServiceMetrics<"detector">, { detector, lags }: DetectorR
       ruleStats.alertsSuppressed,
     );
     metrics.gauge("packetwatch_detector_tracked_keys").set({ rule }, ruleStats.trackedKeys);
+    metrics.gauge("packetwatch_detector_key_limit").set({ rule }, ruleStats.keyLimit);
   }
   readLags(metrics, lags());
 }

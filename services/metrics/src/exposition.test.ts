@@ -20,7 +20,7 @@ async function aggregated(aggregator: TelemetryAggregator): Promise<MetricJson[]
 async function fullFleet(): Promise<MetricJson[]> {
   const aggregator = new TelemetryAggregator({ catalogue, startMs: 1_700_000_000_000 });
   const gauge = (name: string, value: number) => metric(name, "gauge", [{ value, labels: {} }]);
-  const depth = metric("depth", "gauge", [{ value: -1.5e-7, labels: { host: 'q"\\' } }]);
+  const depth = metric("depth", "gauge", [{ value: -1.5e-7, labels: { interface: 'q"\\' } }]);
   const gauges = (value: number) => ["worst", "first", "secret"].map((name) => gauge(name, value));
   aggregator.ingest(telemetry("gone", [work(1), delay([1, 1, 1], 0.1)]), 1000);
   aggregator.ingest(
@@ -47,13 +47,13 @@ describe.each(formats)("an exposition as %s", (format) => {
       format === "openmetrics" ? "work" : "work_total",
       "worst",
     ]);
-    expect(valueOf(families, total, { host: "a" })).toBe(3);
-    expect(valueOf(families, total, { host: "b" })).toBe(4);
+    expect(valueOf(families, total, { interface: "a" })).toBe(3);
+    expect(valueOf(families, total, { interface: "b" })).toBe(4);
     expect(valueOf(families, "worst")).toBe(9);
     expect(valueOf(families, "first")).toBe(3);
-    expect(valueOf(families, "depth", { host: 'q"\\' })).toBe(-1.5e-7);
-    expect(valueOf(families, "delay_seconds_sum", { host: "a" })).toBe(7.6);
-    expect(valueOf(families, "delay_seconds_count", { host: "a" })).toBe(4);
+    expect(valueOf(families, "depth", { interface: 'q"\\' })).toBe(-1.5e-7);
+    expect(valueOf(families, "delay_seconds_sum", { interface: "a" })).toBe(7.6);
+    expect(valueOf(families, "delay_seconds_count", { interface: "a" })).toBe(4);
   });
 
   it("is whole before any telemetry", async () => {
@@ -87,8 +87,8 @@ describe("OpenMetrics", () => {
     const metrics = await fullFleet();
     const families = parseExposition(renderExposition(metrics, "openmetrics"), "openmetrics");
     expect(valueOf(families, "conn_count_created")).toBe(1_700_000_000);
-    expect(valueOf(families, "work_created", { host: "a" })).toBe(1);
-    expect(valueOf(families, "delay_seconds_created", { host: "b" })).toBe(61);
+    expect(valueOf(families, "work_created", { interface: "a" })).toBe(1);
+    expect(valueOf(families, "delay_seconds_created", { interface: "b" })).toBe(61);
     expect(renderExposition(metrics, "prometheus")).not.toContain("_created");
   });
 

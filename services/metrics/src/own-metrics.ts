@@ -15,6 +15,11 @@ export function createOwnMetrics({ host, aggregator, now }: OwnMetricsOptions): 
   metrics.beforeRead(() => {
     raiseCounters(metrics, aggregator);
     metrics.gauge("packetwatch_metrics_samples").set(aggregator.samples);
+    const { hosts, interfaces, versions } = aggregator.labelValues;
+    const labelValues = metrics.gauge("packetwatch_metrics_label_values");
+    labelValues.set({ label: "host" }, hosts);
+    labelValues.set({ label: "interface" }, interfaces);
+    labelValues.set({ label: "version" }, versions);
     setInstances(metrics, aggregator.countInstances(now()));
   });
   return metrics;

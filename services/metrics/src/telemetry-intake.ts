@@ -11,7 +11,7 @@ import type { TelemetryAggregator } from "./core/aggregator.ts";
 /** How long a refused subscription waits for its next try. */
 const RESUBSCRIBE_MS = 5000;
 
-export type MessageRejection = ContractErrorCode | "wrong_subject" | "no_room";
+export type MessageRejection = ContractErrorCode | "wrong_subject" | "unknown_service" | "no_room";
 
 export type RejectedMessage = {
   readonly reason: MessageRejection;
@@ -59,10 +59,17 @@ export class TelemetryIntake {
     if (telemetrySubject(telemetry.service, telemetry.instance) !== subject) {
       return { reason: "wrong_subject", subject, detail: "it claims to be of another instance" };
     }
-    if (this.#options.aggregator.ingest(telemetry, nowMs) === "accepted") return undefined;
-    return { reason: "no_room", subject, detail: "too many instances" };
+    const outcome = this.#options.aggregator.ingest(telemetry, nowMs);
+    return outcome === "accepted"
+      ? undefined
+      : { reason: outcome, subject, detail: details[outcome] };
   }
 }
+
+const details = {
+  unknown_service: "it is of no service of this version",
+  no_room: "too many instances",
+} as const;
 
 type Subscription = ReturnType<Bus["connection"]["subscribe"]>;
 

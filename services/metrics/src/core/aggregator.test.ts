@@ -1,3 +1,9 @@
+import {
+  catalogue as realCatalogue,
+  countSeries,
+  fleetLimits,
+  seriesBound,
+} from "@packetwatch/telemetry";
 import { describe, expect, it } from "vitest";
 import {
   delay,
@@ -72,9 +78,9 @@ describe("totals", () => {
     const [totals] = aggregator.registries(0);
     const values = totals?.find(({ name }) => name === "work_total")?.values;
     expect(values).toMatchObject([
-      { value: 5, labels: { host: "a" } },
+      { value: 5, labels: { interface: "a" } },
       { metricName: "work_created" },
-      { value: 7, labels: { host: "b" } },
+      { value: 7, labels: { interface: "b" } },
       { metricName: "work_created" },
     ]);
   });
@@ -123,7 +129,8 @@ describe("conn_count_total", () => {
 });
 
 describe("gauges", () => {
-  const depth = (value: number) => metric("depth", "gauge", [{ value, labels: { host: "a" } }]);
+  const depth = (value: number) =>
+    metric("depth", "gauge", [{ value, labels: { interface: "a" } }]);
 
   it("are those of the last message", () => {
     const aggregator = create();
@@ -208,6 +215,51 @@ describe("bounds", () => {
     expect(aggregator.samples).toBe(4);
   });
 
+  it("turn away the host that is one too many, and count on for the others", () => {
+    const aggregator = create({ fleet: { ...fleetLimits, hosts: 2 } });
+    const publish = (host: string, value: number) => {
+      const labels = { service: "capture", host, version: "1" };
+      const running = metric("running", "gauge", [{ value, labels }]);
+      aggregator.ingest(telemetry(host, [work(value), running], "capture", host), 0);
+    };
+    for (const host of ["a", "b", "c"]) publish(host, 1);
+    publish("a", 5);
+    expect(totalOf(aggregator, "work_total")).toBe(6);
+    expect(gaugesOf(aggregator, 0)).toEqual([
+      ["running", 1],
+      ["running", 5],
+    ]);
+    expect(aggregator.rejectedSeries).toEqual(new Map([["no_room", 2]]));
+    expect(aggregator.labelValues.hosts).toBe(2);
+  });
+
+  it("keep the interfaces of one host from taking the room of another's", () => {
+    const fleet = { ...fleetLimits, interfacesPerHost: 2, interfaces: 3 };
+    const aggregator = create({ fleet });
+    const names = ["eth0", "eth1", "eth2"];
+    const all = names.map((name) => work(1, name));
+    aggregator.ingest(telemetry("greedy", all, "capture", "a"), 0);
+    aggregator.ingest(telemetry("modest", [work(1, "eth0")], "capture", "b"), 0);
+    aggregator.ingest(telemetry("late", [work(1, "eth9")], "capture", "c"), 0);
+    expect(aggregator.labelValues.interfaces).toBe(3);
+    expect(aggregator.rejectedSeries).toEqual(new Map([["no_room", 2]]));
+  });
+
+  it("hold the number of versions", () => {
+    const aggregator = create({ fleet: { ...fleetLimits, versions: 1 } });
+    for (const version of ["1", "2"]) {
+      const labels = { service: "capture", host: "a", version };
+      const running = metric("running", "gauge", [{ value: 1, labels }]);
+      aggregator.ingest(telemetry(`start-${version}`, [running]), 0);
+    }
+    expect(aggregator.rejectedSeries).toEqual(new Map([["no_room", 1]]));
+  });
+
+  it("have room for every series that the catalogue allows, and for a copy by who sent it", () => {
+    const bound = seriesBound(countSeries(realCatalogue), fleetLimits);
+    expect(bound * 2).toBeLessThanOrEqual(aggregatorLimits.maxSamples);
+  });
+
   it("make room by merging what has departed", () => {
     const aggregator = create({ maxSamples: 3 });
     for (const index of [0, 1, 2, 3]) {
@@ -220,7 +272,8 @@ describe("bounds", () => {
 });
 
 describe("hostile telemetry", () => {
-  const label = (host: string) => metric("work_total", "counter", [{ value: 1, labels: { host } }]);
+  const label = (host: string) =>
+    metric("work_total", "counter", [{ value: 1, labels: { interface: host } }]);
   it.each([
     ["an undeclared metric", metric("evil_total", "counter", []), "undeclared"],
     ["a name of Object.prototype", metric("constructor", "counter", []), "undeclared"],
@@ -230,6 +283,25 @@ describe("hostile telemetry", () => {
     [
       "a label too many",
       metric("worst", "gauge", [{ value: 1, labels: { source: "192.0.2.1" } }]),
+      "bad_labels",
+    ],
+    [
+      "a value that the catalogue doesn't list",
+      metric("faults_total", "counter", [{ value: 1, labels: { reason: "made up" } }]),
+      "bad_labels",
+    ],
+    [
+      "a series of another host",
+      metric("running", "gauge", [
+        { value: 1, labels: { service: "capture", host: "another", version: "1" } },
+      ]),
+      "bad_labels",
+    ],
+    [
+      "a series of another service",
+      metric("running", "gauge", [
+        { value: 1, labels: { service: "detector", host: "a", version: "1" } },
+      ]),
       "bad_labels",
     ],
     ["a comma in a label", label("a,b"), "bad_labels"],

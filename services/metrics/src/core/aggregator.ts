@@ -1,6 +1,14 @@
 import type { Telemetry, TelemetryMetric } from "@packetwatch/contracts";
-import type { MetricCatalogue, MetricDefinition, MetricService } from "@packetwatch/telemetry";
+import {
+  fleetLimits,
+  type FleetLimits,
+  isMetricService,
+  type MetricCatalogue,
+  type MetricDefinition,
+  type MetricService,
+} from "@packetwatch/telemetry";
 import { type GaugeSeries, type Instance, InstanceTable, isLive } from "./instance-table.ts";
+import { LabelRoom } from "./label-room.ts";
 import type { MetricJson } from "./metric-json.ts";
 import { readSeries, type Series, type SeriesRejection } from "./read-series.ts";
 import { createdJson, grow, Totals } from "./totals.ts";
@@ -12,12 +20,15 @@ export type AggregatorLimits = {
   readonly maxMergedNames: number;
   /** Numbers kept, over all series of all instances and the totals; also a bound on what is served. */
   readonly maxSamples: number;
+  /** What the labels take that the catalogue doesn't list. */
+  readonly fleet: FleetLimits;
 };
 
 export const aggregatorLimits: AggregatorLimits = {
   maxInstances: 4096,
   maxMergedNames: 65_536,
-  maxSamples: 262_144,
+  maxSamples: 524_288,
+  fleet: fleetLimits,
 };
 
 export type AggregatorOptions = {
@@ -27,7 +38,7 @@ export type AggregatorOptions = {
 };
 
 export type InstanceCount = {
-  readonly service: string;
+  readonly service: MetricService;
   readonly host: string;
   readonly live: number;
   readonly departed: number;
@@ -47,6 +58,7 @@ export class TelemetryAggregator {
   readonly #limits: AggregatorLimits;
   readonly #startMs: number;
   readonly #instances: InstanceTable;
+  readonly #labels: LabelRoom;
   readonly #totals = new Totals();
   readonly #rejected = new Map<SeriesRejection, number>();
   #samples = 0;
@@ -57,11 +69,17 @@ export class TelemetryAggregator {
     this.#limits = limits;
     this.#startMs = startMs;
     this.#instances = new InstanceTable(limits);
+    this.#labels = new LabelRoom(limits.fleet);
   }
 
   /** Numbers kept now; at most `maxSamples`. */
   get samples(): number {
     return this.#samples;
+  }
+
+  /** Values of the labels that the catalogue doesn't list. */
+  get labelValues(): Readonly<Pick<LabelRoom, "hosts" | "interfaces" | "versions">> {
+    return this.#labels;
   }
 
   /** Series of accepted messages that were turned away. */
@@ -83,8 +101,10 @@ export class TelemetryAggregator {
   }
 
   /** Takes a message in; `no_room`: it is of a new instance, and the table is full of live ones. */
-  ingest(telemetry: Telemetry, nowMs: number): "accepted" | "no_room" {
-    const instance = this.#hear(telemetry, nowMs);
+  ingest(telemetry: Telemetry, nowMs: number): "accepted" | "unknown_service" | "no_room" {
+    const { service } = telemetry;
+    if (!isMetricService(service)) return "unknown_service";
+    const instance = this.#hear({ ...telemetry, service }, nowMs);
     if (!instance) return "no_room";
     this.#samples -= instance.gauges.size;
     const gauges = new Map<string, GaugeSeries>();
@@ -115,7 +135,7 @@ export class TelemetryAggregator {
     return [...counts.values()];
   }
 
-  #hear({ service, instance: name, host }: Telemetry, nowMs: number): Instance | undefined {
+  #hear({ service, instance: name, host }: Sender, nowMs: number): Instance | undefined {
     const id = JSON.stringify([service, name]);
     const known = this.#instances.get(id);
     if (known) {
@@ -129,9 +149,14 @@ export class TelemetryAggregator {
   #ingestMetric({ metric, instance, gauges, nowMs }: Ingest): void {
     const definition = this.#definitionOf(metric, instance);
     if (typeof definition === "string") return this.#reject(definition);
-    const { series, rejections } = readSeries(metric, definition);
+    const { series, rejections } = readSeries(metric, definition, instance);
     for (const rejection of rejections) this.#reject(rejection);
     for (const one of series) {
+      const isNew = !instance.counters.has(one.key);
+      if (isNew && !this.#labels.admit(one.labels, instance.host)) {
+        this.#reject("no_room");
+        continue;
+      }
       const isKept =
         definition.type === "gauge"
           ? this.#keepGauge(gauges, { ...one, name: metric.name }, nowMs)
@@ -143,7 +168,7 @@ export class TelemetryAggregator {
   #definitionOf(metric: TelemetryMetric, instance: Instance): MetricDefinition | SeriesRejection {
     const definition = this.#catalogue.get(metric.name);
     if (!definition) return "undeclared";
-    const isOwn = definition.services.includes(instance.service as MetricService);
+    const isOwn = definition.services.includes(instance.service);
     return isOwn ? definition : "wrong_service";
   }
 
@@ -233,6 +258,8 @@ export class TelemetryAggregator {
     });
   }
 }
+
+type Sender = Pick<Telemetry, "instance" | "host"> & { readonly service: MetricService };
 
 type Ingest = {
   readonly metric: TelemetryMetric;

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import type { MetricService } from "@packetwatch/telemetry";
 import type { Series } from "./read-series.ts";
 import type { CountedSeries } from "./totals.ts";
 
@@ -12,7 +13,7 @@ export type GaugeSeries = Series & { readonly name: string };
 
 /** What one instance has counted when last heard, and its gauges. */
 export type Instance = {
-  readonly service: string;
+  readonly service: MetricService;
   readonly host: string;
   /** By series key. */
   readonly counters: Map<string, CountedSeries>;

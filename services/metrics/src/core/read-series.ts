@@ -1,5 +1,5 @@
 import type { TelemetryMetric } from "@packetwatch/contracts";
-import type { HistogramDefinition, MetricDefinition } from "@packetwatch/telemetry";
+import type { HistogramDefinition, LabelValues, MetricDefinition } from "@packetwatch/telemetry";
 
 /** Why a series, or a whole metric, is turned away. */
 export type SeriesRejection =
@@ -26,24 +26,38 @@ export type SeriesOfMetric = {
   readonly rejections: readonly SeriesRejection[];
 };
 
+/** Who publishes the series. */
+export type SeriesOrigin = { readonly service: string; readonly host: string };
+
 type Value = TelemetryMetric["values"][number];
 type Read = { readonly series: Series } | { readonly rejection: SeriesRejection };
 
 /** The series of a metric that can be used; its own type, help and aggregator say nothing, the definition's do. */
-export function readSeries(metric: TelemetryMetric, definition: MetricDefinition): SeriesOfMetric {
+export function readSeries(
+  metric: TelemetryMetric,
+  definition: MetricDefinition,
+  origin: SeriesOrigin,
+): SeriesOfMetric {
   if (metric.type !== definition.type) return { series: [], rejections: ["wrong_type"] };
   const all =
     definition.type === "histogram"
-      ? readHistogram(metric, definition)
-      : metric.values.map((value) => readValue(metric.name, value, definition));
+      ? readHistogram(metric, definition, origin)
+      : metric.values.map((value) => readValue({ name: metric.name, value, definition, origin }));
   return {
     series: all.flatMap((read) => ("series" in read ? [read.series] : [])),
     rejections: all.flatMap((read) => ("rejection" in read ? [read.rejection] : [])),
   };
 }
 
-function readValue(name: string, value: Value, definition: MetricDefinition): Read {
-  const labels = readLabels(value.labels, definition);
+type ValueOfMetric = {
+  readonly name: string;
+  readonly value: Value;
+  readonly definition: MetricDefinition;
+  readonly origin: SeriesOrigin;
+};
+
+function readValue({ name, value, definition, origin }: ValueOfMetric): Read {
+  const labels = readLabels(value.labels, definition, origin);
   if (!labels) return { rejection: "bad_labels" };
   if (definition.type === "counter" && !isCount(value.value)) return { rejection: "bad_value" };
   return { series: { key: seriesKey(name, labels), labels, samples: [value.value] } };
@@ -51,12 +65,16 @@ function readValue(name: string, value: Value, definition: MetricDefinition): Re
 
 type Group = { readonly labels: Series["labels"]; readonly samples: number[] };
 
-function readHistogram(metric: TelemetryMetric, definition: HistogramDefinition): Read[] {
+function readHistogram(
+  metric: TelemetryMetric,
+  definition: HistogramDefinition,
+  origin: SeriesOrigin,
+): Read[] {
   const groups = new Map<string, Group>();
   let strays = 0;
   for (const value of metric.values) {
     const { le, ...others } = value.labels;
-    const labels = readLabels(others, definition);
+    const labels = readLabels(others, definition, origin);
     const slot = slotOf({ name: metric.name, sample: value.metricName, le, definition });
     if (!labels || slot === undefined) {
       strays++;
@@ -109,15 +127,30 @@ function isCount(value: number): boolean {
   return value >= 0 && value <= Number.MAX_SAFE_INTEGER;
 }
 
-/** The labels in the definition's order; undefined where one is missing, unknown or unusable. */
+/** The labels in the definition's order; undefined where one is missing, unknown, unusable or another's. */
 function readLabels(
   labels: Value["labels"],
   definition: MetricDefinition,
+  origin: SeriesOrigin,
 ): Series["labels"] | undefined {
   const names = Object.keys(definition.labels);
   if (Object.keys(labels).length !== names.length) return undefined;
   const pairs = names.map((name) => [name, String(labels[name] ?? "")] as const);
-  return pairs.every(([, value]) => isLabelValue(value)) ? Object.fromEntries(pairs) : undefined;
+  const isUsable = pairs.every(
+    ([name, value]) => isOwn(name, value, origin) && isKnown(value, definition.labels[name]),
+  );
+  return isUsable ? Object.fromEntries(pairs) : undefined;
+}
+
+/** A service speaks for itself and for its own host; metrics tells whom it hears. */
+function isOwn(name: string, value: string, { service, host }: SeriesOrigin): boolean {
+  if (service === "metrics") return true;
+  if (name === "host") return value === host;
+  return name !== "service" || value === service;
+}
+
+function isKnown(value: string, known: LabelValues | undefined): boolean {
+  return known === "any" ? isLabelValue(value) : known?.includes(value) === true;
 }
 
 // prom-client's aggregators join labels with commas: with one inside, two label sets could look the same.

@@ -13,14 +13,32 @@ export const testCatalogue = {
   packetwatch_syn_seen_total: counter({
     services: ["kernel"],
     unit: "packets",
-    labels: { host: "any" },
+    labels: { interface: "any" },
     help: "Seen",
   }),
-  work_total: counter({ services: ["capture"], unit: "1", labels: { host: "any" }, help: "Work" }),
+  work_total: counter({
+    services: ["capture"],
+    unit: "1",
+    labels: { interface: "any" },
+    help: "Work",
+  }),
+  faults_total: counter({
+    services: ["capture"],
+    unit: "1",
+    labels: { reason: ["known"] },
+    help: "Faults",
+  }),
+  running: gauge({
+    services: ["capture"],
+    unit: "1",
+    labels: { service: ["capture", "detector"], host: "any", version: "any" },
+    aggregator: "sum",
+    help: "Running",
+  }),
   depth: gauge({
     services: ["capture"],
     unit: "1",
-    labels: { host: "any" },
+    labels: { interface: "any" },
     aggregator: "sum",
     help: "Depth",
   }),
@@ -42,7 +60,7 @@ export const testCatalogue = {
   delay_seconds: histogram({
     services: ["capture"],
     unit: "seconds",
-    labels: { host: "any" },
+    labels: { interface: "any" },
     buckets: [0.5, 1],
     help: "Delay",
   }),
@@ -59,27 +77,27 @@ export function metric(
   return { name, type, help: "whatever", aggregator: "first", values };
 }
 
-export function work(value: number, host = "a"): TelemetryMetric {
-  return metric("work_total", "counter", [{ value, labels: { host } }]);
+export function work(value: number, name = "a"): TelemetryMetric {
+  return metric("work_total", "counter", [{ value, labels: { interface: name } }]);
 }
 
-export function seen(value: number, host = "a"): TelemetryMetric {
-  return metric("packetwatch_syn_seen_total", "counter", [{ value, labels: { host } }]);
+export function seen(value: number, name = "a"): TelemetryMetric {
+  return metric("packetwatch_syn_seen_total", "counter", [{ value, labels: { interface: name } }]);
 }
 
 /** A histogram with the bounds 0.5 and 1; `buckets` are cumulative, +Inf last. */
-export function delay(buckets: readonly number[], sum: number, host = "a"): TelemetryMetric {
+export function delay(buckets: readonly number[], sum: number, name = "a"): TelemetryMetric {
   const bucket = (le: number | string, value = 0) => ({
     value,
-    labels: { le, host },
+    labels: { le, interface: name },
     metricName: "delay_seconds_bucket",
   });
   return metric("delay_seconds", "histogram", [
     bucket(0.5, buckets[0]),
     bucket(1, buckets[1]),
     bucket("+Inf", buckets[2]),
-    { value: sum, labels: { host }, metricName: "delay_seconds_sum" },
-    { value: buckets[2] ?? 0, labels: { host }, metricName: "delay_seconds_count" },
+    { value: sum, labels: { interface: name }, metricName: "delay_seconds_sum" },
+    { value: buckets[2] ?? 0, labels: { interface: name }, metricName: "delay_seconds_count" },
   ]);
 }
 
@@ -87,8 +105,9 @@ export function telemetry(
   instance: string,
   metrics: readonly TelemetryMetric[],
   service = "capture",
+  host = "a",
 ): Telemetry {
-  return { version: 1, service, instance, host: "a", sentUs: 0, metrics: [...metrics] };
+  return { version: 1, service, instance, host, sentUs: 0, metrics: [...metrics] };
 }
 
 /** A served total, summed over its label sets; undefined: it isn't served. */
