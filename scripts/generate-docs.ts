@@ -1,15 +1,32 @@
 // Writes the pages that are generated from code: `make docs`. Run it in the repository's root.
-import { writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
 import { renderVariablesPage } from "@packetwatch/config";
+import {
+  jsonMessageNames,
+  leadingComment,
+  renderAsyncApi,
+  renderJsonSchema,
+} from "@packetwatch/contracts/published";
 import { renderMetricsPage } from "@packetwatch/telemetry";
+
+const synBatchGrammar = leadingComment(
+  await readFile("libs/contracts/src/syn-batch.v1.ts", "utf8"),
+);
 
 /** Each page with its renderer. A unit test beside the renderer fails when the page differs. */
 const pages: readonly { readonly path: string; readonly render: () => string }[] = [
   { path: "docs/variables.md", render: renderVariablesPage },
   { path: "docs/metrics.md", render: renderMetricsPage },
+  { path: "docs/asyncapi.yaml", render: () => renderAsyncApi({ synBatchGrammar }) },
+  ...jsonMessageNames.map((name) => ({
+    path: `docs/schemas/${name}.json`,
+    render: () => renderJsonSchema(name),
+  })),
 ];
 
 for (const { path, render } of pages) {
+  await mkdir(dirname(path), { recursive: true });
   await writeFile(path, render());
   console.log(`docs: ${path}`);
 }

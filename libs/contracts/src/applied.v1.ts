@@ -11,14 +11,21 @@ export const appliedSchema = z.object({
   interfaces: z.array(name).max(64),
   verdictId: name,
   source: sourcePrefix,
-  /** `spared`: the source is allow-listed on this host, so nothing of it is dropped. */
-  action: z.enum(["blocked", "lifted", "spared", "failed"]),
-  /** The verdict's sequence in PACKETWATCH_VERDICT. */
-  streamSequence: z.number().int().nonnegative(),
-  /** Time of the map write. */
-  appliedUs: timestampUs,
-  /** From the deciding attempt, on its sensor's clock, to the map write. */
-  reactionUs: z.number().nullable(),
+  action: z
+    .enum(["blocked", "lifted", "spared", "failed"])
+    .describe("`spared`: the source is allow-listed on this host, so nothing of it is dropped."),
+  streamSequence: z
+    .number()
+    .int()
+    .nonnegative()
+    .describe("The verdict's sequence in PACKETWATCH_VERDICT."),
+  appliedUs: timestampUs.describe("Time of the map write, in microseconds since the Unix epoch."),
+  reactionUs: z
+    .number()
+    .nullable()
+    .describe(
+      "Microseconds from the deciding attempt, on its sensor's clock, to the map write; null where there was none.",
+    ),
 });
 export type Applied = z.infer<typeof appliedSchema>;
 

@@ -8,15 +8,22 @@ import {
 } from "@packetwatch/net";
 import { z } from "zod";
 
-/** Fields that several messages share. Text has a named maximum everywhere. */
+/** Fields that several messages share. Text has a named maximum everywhere. What describe() says is published in docs/schemas. */
 
-/** Microseconds since the Unix epoch. */
-export const timestampUs = z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER);
+export const timestampUs = z
+  .number()
+  .int()
+  .nonnegative()
+  .max(Number.MAX_SAFE_INTEGER)
+  .describe("Microseconds since the Unix epoch.");
 
-/** A source: an IPv4 address, or an IPv6 prefix in CIDR form; canonical, host bits zero. */
-export const sourcePrefix = canonical("an IPv4 address or IPv6 CIDR", formatSource);
+export const sourcePrefix = canonical("an IPv4 address or IPv6 CIDR", formatSource).describe(
+  "A source: an IPv4 address, or an IPv6 prefix in CIDR form; canonical, host bits zero.",
+);
 
-export const ipAddress = canonical("an IP address", (text) => formatAddress(parseAddress(text)));
+export const ipAddress = canonical("an IP address", (text) =>
+  formatAddress(parseAddress(text)),
+).describe("An IPv4 or IPv6 address in canonical form.");
 
 export const port = z.number().int().min(0).max(65_535);
 

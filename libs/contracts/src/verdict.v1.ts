@@ -20,13 +20,18 @@ export type RuleName = z.infer<typeof ruleName>;
 
 /** What a rule saw in its window, the deciding attempt included. */
 export const evidence = z.object({
-  /** Distinct items that the rule counts: at the decision, its threshold. */
-  count: z.number().int().positive(),
-  windowSeconds: z.number().positive(),
+  count: z
+    .number()
+    .int()
+    .positive()
+    .describe("Distinct items that the rule counts: at the decision, its threshold."),
+  windowSeconds: z.number().positive().describe("The rule's window."),
   destinations: z.array(ipAddress).max(MAX_EVIDENCE_ENTRIES),
   ports: z.array(port).max(MAX_EVIDENCE_ENTRIES),
-  /** Hosts whose sensor saw the deciding attempt. */
-  hosts: z.array(name).max(MAX_EVIDENCE_ENTRIES),
+  hosts: z
+    .array(name)
+    .max(MAX_EVIDENCE_ENTRIES)
+    .describe("Hosts whose sensor saw the deciding attempt."),
   firstSeenUs: timestampUs,
   lastSeenUs: timestampUs,
 });
@@ -34,11 +39,11 @@ export type Evidence = z.infer<typeof evidence>;
 
 const common = {
   version: z.literal(VERDICT_VERSION),
-  /** Derived from source, rule and deciding attempt, so that a replay gives it again. */
-  id: name,
+  id: name.describe(
+    "Derived from source, rule and deciding attempt, so that a replay gives it again.",
+  ),
   source: sourcePrefix,
-  /** `detector/<instance>` or `operator/<who>`. */
-  decidedBy: name,
+  decidedBy: name.describe("`detector/<instance>` or `operator/<who>`."),
   issuedUs: timestampUs,
 };
 
@@ -46,9 +51,10 @@ const block = z.object({
   ...common,
   kind: z.literal("block"),
   rule: z.union([ruleName, z.literal("operator")]),
-  /** null: until it is lifted. */
-  expiresUs: timestampUs.nullable(),
-  evidence: evidence.nullable(),
+  expiresUs: timestampUs
+    .nullable()
+    .describe("Microseconds since the Unix epoch; null: until it is lifted."),
+  evidence: evidence.nullable().describe("What a rule saw; null for an operator's block."),
   reason: z.string().max(512).optional(),
 });
 

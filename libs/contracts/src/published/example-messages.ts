@@ -1,0 +1,96 @@
+/** One message of each kind, as it is on the bus: what docs/asyncapi.yaml shows. */
+import type { Alert } from "../alert.v1.ts";
+import type { Applied } from "../applied.v1.ts";
+import type { Telemetry } from "../telemetry.v1.ts";
+import type { BlockVerdict, UnblockVerdict } from "../verdict.v1.ts";
+
+const block: BlockVerdict = {
+  version: 1,
+  id: "vertical-3f2a9c",
+  source: "203.0.113.9",
+  decidedBy: "detector/web-1-77-0c9f2e6b1a3d",
+  issuedUs: 1_619_623_685_000_250,
+  kind: "block",
+  rule: "vertical",
+  expiresUs: null,
+  evidence: {
+    count: 3,
+    windowSeconds: 60,
+    destinations: ["10.0.0.5"],
+    ports: [80, 81, 82],
+    hosts: ["web-1"],
+    firstSeenUs: 1_619_623_684_000_000,
+    lastSeenUs: 1_619_623_685_000_000,
+  },
+};
+
+const operatorBlock: BlockVerdict = {
+  version: 1,
+  id: "operator-17",
+  source: "2001:db8:0:1::/64",
+  decidedBy: "operator/ada",
+  issuedUs: 1_619_623_685_000_250,
+  kind: "block",
+  rule: "operator",
+  expiresUs: 1_619_627_285_000_000,
+  evidence: null,
+  reason: "abuse report 17",
+};
+
+const unblock: UnblockVerdict = {
+  version: 1,
+  id: "unblock-1",
+  source: "203.0.113.9",
+  decidedBy: "operator/ada",
+  issuedUs: 1_619_623_690_000_000,
+  kind: "unblock",
+};
+
+const alert: Alert = {
+  version: 1,
+  id: "horizontal-9c3f2a",
+  source: "203.0.113.9",
+  rule: "horizontal",
+  decidedBy: "detector/web-1-77-0c9f2e6b1a3d",
+  issuedUs: 1_619_623_685_000_250,
+  evidence: {
+    count: 25,
+    windowSeconds: 300,
+    destinations: ["10.0.0.5", "10.0.0.6"],
+    ports: [22],
+    hosts: ["web-1", "web-2"],
+    firstSeenUs: 1_619_623_684_000_000,
+    lastSeenUs: 1_619_623_685_000_000,
+  },
+};
+
+const applied: Applied = {
+  version: 1,
+  host: "web-1",
+  interfaces: ["eth0"],
+  verdictId: "vertical-3f2a9c",
+  source: "203.0.113.9",
+  action: "blocked",
+  streamSequence: 42,
+  appliedUs: 1_619_623_685_002_100,
+  reactionUs: 2100,
+};
+
+const telemetry: Telemetry = {
+  version: 1,
+  service: "detector",
+  instance: "web-1-77-0c9f2e6b1a3d",
+  host: "web-1",
+  sentUs: 1_619_623_685_000_250,
+  metrics: [
+    {
+      name: "packetwatch_nats_reconnects_total",
+      help: "Reconnects to NATS",
+      type: "counter",
+      aggregator: "sum",
+      values: [{ value: 0, labels: { service: "detector" } }],
+    },
+  ],
+};
+
+export const exampleMessages = { block, operatorBlock, unblock, alert, applied, telemetry };
