@@ -1,6 +1,7 @@
 import { type Variable, variables } from "@packetwatch/config";
 import { Command } from "commander";
 import manifest from "../../package.json" with { type: "json" };
+import { blockCommand } from "./block-list/block-command.ts";
 import { blockedCommand } from "./block-list/blocked-command.ts";
 import { unblockCommand } from "./block-list/unblock-command.ts";
 import { detachCommand } from "./detach/detach-command.ts";
@@ -24,6 +25,7 @@ export function createProgram(): Command {
   downCommand(program);
   tailCommand(program);
   blockedCommand(program);
+  blockCommand(program);
   unblockCommand(program);
   recordCommand(program);
   replayCommand(program);
@@ -38,6 +40,7 @@ Examples:
   PW_IFDEV=eth0,eth1 packetwatch up --detach  the same in the background, on two interfaces
   packetwatch tail --format line              watch attempts and blocks, one sentence a line
   packetwatch blocked                         list who is blocked, and why
+  packetwatch block 192.0.2.56 --ttl 2h       block a source on every host
   packetwatch unblock 192.0.2.56              lift a block on every host
   packetwatch record monday.pwsyn             write the fleet's attempts to a file
   packetwatch replay monday.pwsyn             print whom the rules would block, and block nobody

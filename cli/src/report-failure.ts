@@ -1,5 +1,7 @@
 import { ConfigError } from "@packetwatch/config";
+import { AddressError } from "@packetwatch/net";
 import { CommanderError } from "commander";
+import { CliError } from "./cli-error.ts";
 import { complain } from "./terminal.ts";
 
 export const exitCodes = { done: 0, failed: 1, misused: 2 } as const;
@@ -10,12 +12,19 @@ export function reportFailure(error: unknown): number {
   if (error instanceof CommanderError) {
     return error.exitCode === 0 ? exitCodes.done : exitCodes.misused;
   }
-  if (error instanceof ConfigError) {
+  if (error instanceof ConfigError || isBadArgument(error)) {
     complain(error.message);
     return exitCodes.misused;
   }
   complain(isOperatingError(error) ? error.message : stackOf(error));
   return exitCodes.failed;
+}
+
+/** An argument that names no source, or more than can be blocked. */
+function isBadArgument(error: unknown): error is Error {
+  return (
+    error instanceof AddressError || (error instanceof CliError && error.code === "BAD_SOURCE")
+  );
 }
 
 /** The house's typed errors: their message is operation, subject, cause and way out. */

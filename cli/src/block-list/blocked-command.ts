@@ -1,84 +1,175 @@
-/** `packetwatch blocked`: the sources that are blocked on every host. */
+/** `packetwatch blocked`: the sources that are blocked, and what each host has dropped of them. */
+import type { Bus } from "@packetwatch/bus";
 import { type Environment, environment, loadConfig } from "@packetwatch/config";
 import type { BlockVerdict } from "@packetwatch/contracts";
-import type { Command } from "commander";
-import { jsonOption, timeoutOption } from "../options.ts";
-import { printable } from "../printable.ts";
-import { renderTable } from "../render-table.ts";
-import { JsonFormat } from "../tail/json-format.ts";
-import { describeBlock } from "../tail/scan-text.ts";
-import { LocalTime } from "../tail/time-text.ts";
-import { print } from "../terminal.ts";
+import { formatPrefix, type Prefix } from "@packetwatch/net";
+import { type Command, Option } from "commander";
+import { CliError } from "../cli-error.ts";
+import { durationArgument } from "../duration.ts";
+import { askHosts, type HostAnswers } from "../fleet/ask-hosts.ts";
+import { HostRoll } from "../fleet/host-roll.ts";
+import { jsonOption, parseCount, timeoutOption } from "../options.ts";
+import { complain, print } from "../terminal.ts";
+import {
+  blockedRows,
+  type BlockedRow,
+  sortBlocked,
+  type SortOrder,
+  sortOrders,
+} from "./blocked-row.ts";
+import { jsonBlocked, renderBlocked } from "./blocked-table.ts";
+import { describeSilence, listNames } from "./effect-report.ts";
 import { readBlockList } from "./read-block-list.ts";
+import { isWithin, sourceOf } from "./sources.ts";
 import { withBus } from "./with-bus.ts";
 
-type BlockedFlags = { readonly timeout: number; readonly json?: true };
+const rules = ["vertical", "horizontal", "spread", "operator"] as const;
+
+type BlockedFlags = {
+  readonly rule?: (typeof rules)[number];
+  readonly since?: number;
+  readonly sort: SortOrder;
+  readonly limit: number;
+  readonly hosts: boolean;
+  readonly timeout: number;
+  readonly json?: true;
+};
 
 export function blockedCommand(program: Command, from: Environment = environment): void {
   program
     .command("blocked")
-    .description("list the sources that are blocked, since when, until when and why")
+    .argument("[source]", "only this address, or what is within this CIDR")
+    .description("list who is blocked, by which rule, until when, and what each host dropped")
+    .addOption(new Option("--rule <rule>", "only blocks by this rule").choices(rules))
+    .addOption(
+      new Option("--since <time>", "only blocks of the last so long, such as 10m").argParser(
+        durationArgument,
+      ),
+    )
+    .addOption(
+      new Option("--sort <order>", "by age, address, expiry, or drops")
+        .choices(sortOrders)
+        .default("since"),
+    )
+    .addOption(
+      new Option("--limit <rows>", "list so many of them at most")
+        .argParser(parseCount)
+        .default(Number.POSITIVE_INFINITY, "none"),
+    )
+    .option("--no-hosts", "don't ask the hosts: faster, without drops")
     .addOption(timeoutOption())
     .addOption(jsonOption())
     .addHelpText("after", blockedHelp)
-    .action((flags: BlockedFlags) => blocked(flags, from));
+    .action((source: string | undefined, flags: BlockedFlags) => blocked(source, flags, from));
 }
 
 const blockedHelp = `
-With --json each line is the block as 'packetwatch tail --format json' prints it.
+DROPPED counts the attempts that kernels have dropped under the block, with the
+hosts that dropped most; HOSTS, on how many of the hosts that are heard it is in
+force. A host that doesn't answer is named, and left out of both.
+
+With --json each line is a block as 'packetwatch tail --format json' prints it,
+with "hosts": host, state (applied, spared: allow-listed there, waiting), dropped
+and firstDrop; and "unanswered", the hosts that were not heard or did not answer.
 
 Examples:
   packetwatch blocked
+  packetwatch blocked 198.51.100.0/24 --sort dropped
+  packetwatch blocked --rule operator --since 1d
   packetwatch blocked --json | jq -r .source
 `;
 
-async function blocked(flags: BlockedFlags, from: Environment): Promise<void> {
+async function blocked(
+  text: string | undefined,
+  flags: BlockedFlags,
+  from: Environment,
+): Promise<void> {
   const config = loadConfig("cli", from);
+  const wanted = text === undefined ? undefined : sourceOf(text, config.ipv6SourceBits);
   const timeoutMs = flags.timeout * 1000;
   const nowUs = Date.now() * 1000;
-  const work = (bus: Parameters<typeof readBlockList>[0]["bus"]) =>
-    readBlockList({ bus, timeoutMs, nowUs });
-  const blocks = await withBus({ config, command: "blocked", timeoutMs, work });
-  const inOrder = blocks.toSorted((a, b) => a.issuedUs - b.issuedUs);
-  if (flags.json) return printJson(inOrder);
-  print(renderBlockList(inOrder, nowUs));
+  const work = async (bus: Bus) => {
+    const all = await readBlockList({ bus, timeoutMs, nowUs });
+    const blocks = all.filter((block) => isListed(block, { wanted, flags, nowUs }));
+    return listOf({ bus, blocks, flags, timeoutMs });
+  };
+  const { rows, missing } = await withBus({ config, command: "blocked", timeoutMs, work });
+  if (wanted && rows.length === 0) throw notBlocked(wanted);
+  const unanswered = missing.map(({ host }) => host);
+  if (flags.json) return printJson(rows, unanswered);
+  print(renderBlocked(rows, { nowUs, columns: flags.hosts ? "all" : "no hosts" }));
+  if (missing.length > 0) complain(describeMissing(missing));
 }
 
-function printJson(blocks: readonly BlockVerdict[]): void {
-  const format = new JsonFormat();
-  for (const block of blocks) process.stdout.write(format.block(block));
+type Filters = {
+  readonly wanted: Prefix | undefined;
+  readonly flags: BlockedFlags;
+  readonly nowUs: number;
+};
+
+function isListed(block: BlockVerdict, { wanted, flags, nowUs }: Filters): boolean {
+  const { rule, since } = flags;
+  if (rule !== undefined && block.rule !== rule) return false;
+  if (since !== undefined && block.issuedUs < nowUs - since * 1e6) return false;
+  return wanted === undefined || isWithin(wanted, block.source);
 }
 
-/** The table; `nothing is blocked` where it would be empty. */
-export function renderBlockList(blocks: readonly BlockVerdict[], nowUs: number): string {
-  if (blocks.length === 0) return "nothing is blocked";
-  const time = new LocalTime();
-  const rows = blocks.map((block) => [
-    block.source,
-    block.rule,
-    time.format(block.issuedUs),
-    describeRemaining(block.expiresUs, nowUs),
-    printable(describeBlock(block)),
-  ]);
-  return renderTable([["SOURCE", "RULE", "SINCE", "EXPIRES IN", "WHY"], ...rows]);
+type ListOptions = {
+  readonly bus: Bus;
+  readonly blocks: readonly BlockVerdict[];
+  readonly flags: BlockedFlags;
+  readonly timeoutMs: number;
+};
+
+type MissingHost = { readonly host: string; readonly silentSeconds?: number };
+type List = { readonly rows: readonly BlockedRow[]; readonly missing: readonly MissingHost[] };
+
+async function listOf({ bus, blocks, flags, timeoutMs }: ListOptions): Promise<List> {
+  const { sort, limit, hosts: isAsking } = flags;
+  const first = (rows: readonly BlockedRow[]) => sortBlocked(rows, sort).slice(0, limit);
+  const unasked = blockedRows(blocks, { answers: [] });
+  if (!isAsking || blocks.length === 0) return { rows: first(unasked), missing: [] };
+  // Only an order by drops needs the drops of all of them.
+  const shown = sort === "dropped" ? blocks : first(unasked).map(({ block }) => block);
+  const { answers, missing } = await askAll({ bus, blocks: shown, timeoutMs });
+  return { rows: first(blockedRows(shown, { answers })), missing };
 }
 
-const units = [
-  ["d", 86_400],
-  ["h", 3600],
-  ["m", 60],
-  ["s", 1],
-] as const;
-
-/** `never`, `2h 5m`: the two largest units. */
-export function describeRemaining(expiresUs: number | null, nowUs: number): string {
-  if (expiresUs === null) return "never";
-  let seconds = Math.max(0, Math.ceil((expiresUs - nowUs) / 1e6));
-  const parts: string[] = [];
-  for (const [unit, size] of units) {
-    const count = Math.floor(seconds / size);
-    seconds -= count * size;
-    if (count > 0) parts.push(`${count}${unit}`);
+async function askAll({
+  bus,
+  blocks,
+  timeoutMs,
+}: Pick<ListOptions, "bus" | "blocks" | "timeoutMs">): Promise<{
+  readonly answers: HostAnswers["answers"];
+  readonly missing: readonly MissingHost[];
+}> {
+  const roll = await HostRoll.open(bus, timeoutMs);
+  try {
+    const sources = blocks.map(({ source }) => source);
+    const { answers, unanswered } = await askHosts({ bus, hosts: roll.live, sources });
+    return { answers, missing: [...unanswered.map((host) => ({ host })), ...roll.silent] };
+  } finally {
+    await roll.close();
   }
-  return parts.slice(0, 2).join(" ") || "0s";
+}
+
+function notBlocked(wanted: Prefix): CliError {
+  const detail = `${formatPrefix(wanted)}: nothing there is blocked; 'packetwatch explain' tells what is known of an address`;
+  return new CliError("NOT_BLOCKED", detail);
+}
+
+function describeMissing(missing: readonly MissingHost[]): string {
+  const mute = missing.filter(({ silentSeconds }) => silentSeconds === undefined);
+  const silent = missing.flatMap(({ host, silentSeconds }) =>
+    silentSeconds === undefined ? [] : [describeSilence({ host, silentSeconds })],
+  );
+  const texts = [
+    ...(mute.length > 0 ? [`no answer from ${listNames(mute.map(({ host }) => host))}`] : []),
+    ...silent.slice(0, 10),
+  ];
+  return `${texts.join("; ")}: what they drop is not counted here`;
+}
+
+function printJson(rows: readonly BlockedRow[], unanswered: readonly string[]): void {
+  for (const row of rows) process.stdout.write(jsonBlocked(row, unanswered));
 }

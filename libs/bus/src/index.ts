@@ -7,4 +7,5 @@ export * from "./publish.ts";
 export * from "./service-registration.ts";
 export * from "./shared-logger.ts";
 export * from "./stream-reader.ts";
+export * from "./stream-state.ts";
 export * from "./telemetry-publisher.ts";

@@ -2,6 +2,7 @@ export * from "./alert.v1.ts";
 export * from "./applied.v1.ts";
 export * from "./contract-error.ts";
 export * from "./fields.ts";
+export * from "./host-blocks.v1.ts";
 export * from "./kernel.v1.ts";
 export * from "./streams.ts";
 export * from "./subjects.ts";

@@ -12,14 +12,14 @@ const sizes: StreamSizes = {
 };
 
 function specsOf(change: Partial<StreamSizes> = {}) {
-  const [syn, verdict, history] = streamSpecs({ ...sizes, ...change });
-  if (!syn || !verdict || !history) throw new Error("three streams are expected");
-  return { syn, verdict, history };
+  const [syn, verdict, history, telemetry] = streamSpecs({ ...sizes, ...change });
+  if (!syn || !verdict || !history || !telemetry) throw new Error("four streams are expected");
+  return { syn, verdict, history, telemetry };
 }
 
 describe("the streams", () => {
-  it("are three", () => {
-    expect(streamSpecs(sizes)).toHaveLength(3);
+  it("are four", () => {
+    expect(streamSpecs(sizes)).toHaveLength(4);
   });
 
   it("SYNs lie in memory, a little longer than the longest window, and the oldest leave first", () => {
@@ -69,6 +69,22 @@ describe("the streams", () => {
       duplicateWindowSeconds: 120,
       discard: "old",
       sources: ["PACKETWATCH_VERDICT"],
+    });
+  });
+
+  it("of telemetry the last word of each instance is kept for a day, in memory", () => {
+    expect(specsOf().telemetry).toEqual({
+      name: "PACKETWATCH_TELEMETRY",
+      description: expect.any(String),
+      subjects: ["packetwatch.v1.telemetry.*.*"],
+      storage: "memory",
+      replicas: 3,
+      maxBytes: 67_108_864,
+      maxMessages: -1,
+      maxMessagesPerSubject: 1,
+      maxAgeSeconds: 86_400,
+      duplicateWindowSeconds: 60,
+      discard: "old",
     });
   });
 

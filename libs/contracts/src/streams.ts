@@ -5,6 +5,7 @@ export const streamNames = {
   syn: "PACKETWATCH_SYN",
   verdict: "PACKETWATCH_VERDICT",
   history: "PACKETWATCH_HISTORY",
+  telemetry: "PACKETWATCH_TELEMETRY",
 } as const;
 
 /** The KV bucket in which detectors announce themselves. */
@@ -15,6 +16,12 @@ export const SYN_MARGIN_SECONDS = 60;
 
 /** How long the mark of an expired verdict stays readable for those who come back. */
 export const VERDICT_MARKER_SECONDS = 3600;
+
+/** So long an instance that fell silent is known by its last words. */
+export const TELEMETRY_SECONDS = 86_400;
+
+/** Room for the last words of some thousands of instances; then those that were silent longest leave. */
+const TELEMETRY_BYTES = 64 * 1024 ** 2;
 
 export type StreamSpec = {
   readonly name: string;
@@ -49,7 +56,7 @@ export type StreamSizes = {
 const VERDICT_BYTES = 4096;
 
 export function streamSpecs(sizes: StreamSizes): readonly StreamSpec[] {
-  return [synStream(sizes), verdictStream(sizes), historyStream(sizes)];
+  return [synStream(sizes), verdictStream(sizes), historyStream(sizes), telemetryStream(sizes)];
 }
 
 /** How long a detector that takes a shard must be able to look back, in whole seconds. */
@@ -107,5 +114,22 @@ function historyStream(sizes: StreamSizes): StreamSpec {
     duplicateWindowSeconds: Math.min(120, sizes.historySeconds),
     discard: "old",
     sources: [streamNames.verdict],
+  };
+}
+
+/** Who is there is known at once, and who is not is known by name. */
+function telemetryStream(sizes: StreamSizes): StreamSpec {
+  return {
+    name: streamNames.telemetry,
+    description: "The last telemetry of each instance: who is there, and who has fallen silent",
+    subjects: [subjects.everyTelemetry],
+    storage: "memory",
+    replicas: sizes.replicas,
+    maxBytes: TELEMETRY_BYTES,
+    maxMessages: -1,
+    maxMessagesPerSubject: 1,
+    maxAgeSeconds: TELEMETRY_SECONDS,
+    duplicateWindowSeconds: 60,
+    discard: "old",
   };
 }

@@ -40,8 +40,18 @@ export function appliedSubject(host: string): string {
   return `${ROOT}.applied.${subjectToken(host)}`;
 }
 
+/** Where a host's enforcer answers what its block maps hold. */
+export function hostBlocksSubject(host: string): string {
+  return `${ROOT}.host.${subjectToken(host)}.blocks`;
+}
+
 export function telemetrySubject(service: string, instance: string): string {
   return `${ROOT}.telemetry.${subjectToken(service)}.${subjectToken(instance)}`;
+}
+
+/** Telemetry of every instance of a service. */
+export function everyTelemetryOf(service: string): string {
+  return `${ROOT}.telemetry.${subjectToken(service)}.*`;
 }
 
 /**

@@ -346,6 +346,19 @@ export const catalogue = {
     labels: perHost,
     help: "Blocks that a full block map refused (PW_BLOCKED_ENTRIES)",
   }),
+  packetwatch_enforcer_waiting_interfaces: gauge({
+    services: enforcer,
+    unit: "interfaces",
+    labels: perHost,
+    aggregator: "max",
+    help: "Interfaces on which nothing is enforced yet: capture has not pinned their maps",
+  }),
+  packetwatch_enforcer_requests_total: counter({
+    services: enforcer,
+    unit: "requests",
+    labels: { ...perHost, outcome: ["answered", "rejected", "failed"] },
+    help: "Questions for what the block maps hold of some sources; one that breaks its contract is rejected, without an answer",
+  }),
   packetwatch_enforcer_sequence: gauge({
     services: enforcer,
     unit: "1",

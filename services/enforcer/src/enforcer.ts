@@ -5,8 +5,9 @@ import {
   ContractError,
   type ContractErrorCode,
   decodeVerdict,
+  type HostBlock,
 } from "@packetwatch/contracts";
-import { formatAddress, type Prefix, prefixContains } from "@packetwatch/net";
+import { formatAddress, parsePrefix, type Prefix, prefixContains } from "@packetwatch/net";
 import { type Change, type DesiredBlock, DesiredBlocks } from "./desired-blocks.ts";
 import { HostMap, type Reconciled } from "./host-map.ts";
 
@@ -96,6 +97,11 @@ export class Enforcer {
     return this.#sequence;
   }
 
+  /** Interfaces that have no maps yet: capture has not pinned them. */
+  get waitingFor(): readonly string[] {
+    return [...this.#waitingFor];
+  }
+
   /** Interfaces whose maps are open. */
   get interfaces(): readonly string[] {
     return [...this.#maps.keys()];
@@ -138,6 +144,23 @@ export class Enforcer {
     if (!this.#isListComplete) return;
     for (const change of this.#desired.expire(wallUs())) this.#apply(change, this.#sequence);
     this.#fillRoom();
+  }
+
+  /** What the kernel of this host holds of a source. */
+  inspect(source: string): HostBlock {
+    const prefix = parsePrefix(source);
+    const { offsetNs } = sampleClockOffset(1);
+    const held = [...this.#maps.values()].flatMap((map) => map.blockOf(prefix) ?? []);
+    const nowNs = realTimeNs() - offsetNs;
+    const inForce = held.filter(({ expiresNs }) => expiresNs === 0n || expiresNs > nowNs);
+    const firstDropsNs = held.map(({ firstDropNs }) => firstDropNs).filter((timeNs) => timeNs > 0n);
+    return {
+      source,
+      interfaces: inForce.length,
+      dropped: Number(held.reduce((sum, { dropped }) => sum + dropped, 0n)),
+      firstDropUs: firstDropsNs.length === 0 ? null : wallUsOf(least(firstDropsNs), offsetNs),
+      allowed: this.#isAllowed(prefix),
+    };
   }
 
   close(): void {
@@ -258,7 +281,7 @@ export class Enforcer {
   }
 
   /** A block of an IPv6 prefix is spared where an address in it is allowed. */
-  #isAllowed({ prefix }: DesiredBlock): boolean {
+  #isAllowed(prefix: Prefix): boolean {
     return this.#allowed.some(
       (allowed) => prefixContains(allowed, prefix.words) || prefixContains(prefix, allowed.words),
     );
@@ -266,7 +289,7 @@ export class Enforcer {
 
   #applied(change: Change, action: Applied["action"], sequence: number): Applied {
     const { block } = change;
-    const isSpared = action === "blocked" && this.#isAllowed(block);
+    const isSpared = action === "blocked" && this.#isAllowed(block.prefix);
     const appliedUs = wallUs();
     const isReaction = change.kind === "block" && block.decidingUs !== undefined;
     return {
@@ -294,4 +317,12 @@ function wallUs(): number {
 function createToBootNs(): (wallUs: number) => bigint {
   const { offsetNs } = sampleClockOffset(1);
   return (wallUs) => BigInt(wallUs) * 1000n - offsetNs;
+}
+
+function wallUsOf(bootNs: bigint, offsetNs: bigint): number {
+  return Number((bootNs + offsetNs) / 1000n);
+}
+
+function least(values: readonly bigint[]): bigint {
+  return values.reduce((least, value) => (value < least ? value : least));
 }

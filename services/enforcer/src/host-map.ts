@@ -2,6 +2,7 @@ import { BpfError, type BpfMap, bpffsName, openPinnedMap } from "@packetwatch/bp
 import {
   ALLOW_KEY_BYTES,
   ALLOW_VALUE_BYTES,
+  type Block,
   BLOCK_BYTES,
   pinPaths,
   readAllowKey,
@@ -75,6 +76,12 @@ export class HostMap {
     const present = this.#blocked.lookup(key);
     const counted = present ? readBlock(present) : { dropped: 0n, firstDropNs: 0n };
     this.#blocked.update(key, writeBlock({ ...counted, expiresNs: expiryOf(block, toBootNs) }));
+  }
+
+  /** What the map holds of a source; undefined where it holds nothing. */
+  blockOf(source: Prefix): Block | undefined {
+    const bytes = this.#blocked.lookup(writeSourceKey(source.words));
+    return bytes && readBlock(bytes);
   }
 
   lift(block: DesiredBlock): void {

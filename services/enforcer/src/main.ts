@@ -3,6 +3,7 @@ import { streamNames, subjects } from "@packetwatch/contracts";
 import { ownAddresses, runService } from "@packetwatch/runtime";
 import { PACKETWATCH_VERSION, processInstance } from "@packetwatch/telemetry";
 import { Enforcer } from "./enforcer.ts";
+import { HostAnswers } from "./host-answers.ts";
 import { createEnforcerTelemetry } from "./telemetry.ts";
 
 /** How often own addresses, pins and expiries are looked at. */
@@ -54,6 +55,7 @@ await runService("enforcer", async ({ config, logger, scope, fail }) => {
       logger,
     }),
   );
+  scope.own(new HostAnswers({ bus, host, enforcer, onRequest: telemetry.onRequest }));
   const timer = setInterval(() => {
     try {
       enforcer.tend();

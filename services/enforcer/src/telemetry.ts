@@ -7,10 +7,14 @@ import type { Enforcer, EnforcerEvents } from "./enforcer.ts";
 
 export type EnforcerTelemetry = {
   readonly events: EnforcerEvents;
+  /** A question was answered, or why not. */
+  readonly onRequest: (outcome: RequestOutcome, cause?: Error) => void;
   /** Fills in what is read off the enforcer; `behind`: verdicts that wait in the stream. */
   readonly observe: (enforcer: Enforcer, behind: () => number) => void;
   readonly publish: (scope: Scope) => void;
 };
+
+export type RequestOutcome = "answered" | "rejected" | "failed";
 
 export type EnforcerTelemetryOptions = {
   readonly bus: Bus;
@@ -24,10 +28,17 @@ export function createEnforcerTelemetry(options: EnforcerTelemetryOptions): Enfo
   const metrics = createServiceMetrics({ service: "enforcer", host });
   return {
     events: createEvents(metrics, options),
+    onRequest: (outcome, cause) => {
+      metrics.counter("packetwatch_enforcer_requests_total").inc({ host, outcome });
+      if (cause) logger.warn({ outcome, cause: cause.message }, "a question was not answered");
+    },
     observe: (enforcer, behind) => {
       metrics.beforeRead(() => {
         metrics.gauge("packetwatch_enforcer_blocks").set({ host }, enforcer.blocks);
         metrics.gauge("packetwatch_enforcer_block_capacity").set({ host }, enforcer.capacity);
+        metrics
+          .gauge("packetwatch_enforcer_waiting_interfaces")
+          .set({ host }, enforcer.waitingFor.length);
         metrics.gauge("packetwatch_enforcer_sequence").set({ host }, enforcer.sequence);
         metrics.gauge("packetwatch_enforcer_behind_messages").set({ host }, behind());
         metrics.raise(

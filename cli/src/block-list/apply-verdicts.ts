@@ -1,0 +1,77 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { type Bus, publishAcknowledged } from "@packetwatch/bus";
+import { encodeVerdict, type Verdict, verdictSubject } from "@packetwatch/contracts";
+import { parsePrefix } from "@packetwatch/net";
+import type { HostRoll } from "../fleet/host-roll.ts";
+import { inParallel } from "../in-parallel.ts";
+import type { Effect } from "./effect-report.ts";
+import { EffectWatch, type HostEffect } from "./effect-watch.ts";
+
+/** Verdicts that wait for their acknowledgement at the same time. */
+const MAX_IN_FLIGHT = 64;
+const POLL_MS = 2;
+
+export type ApplyVerdictsOptions = {
+  readonly bus: Bus;
+  /** All of one kind. */
+  readonly verdicts: readonly Verdict[];
+  readonly roll: HostRoll;
+  /** How long hosts may take to confirm; 0: nobody waits for them. */
+  readonly waitMs: number;
+};
+
+/** Publishes verdicts, and waits until every host that is heard has carried them out. Throws BusError, CliError. */
+export async function applyVerdicts(options: ApplyVerdictsOptions): Promise<Effect> {
+  const { bus, verdicts, roll, waitMs } = options;
+  const ids = verdicts.map(({ id }) => id);
+  const watch = new EffectWatch(bus, ids);
+  try {
+    await bus.connection.flush();
+    const startMs = performance.now();
+    await inParallel(verdicts, MAX_IN_FLIGHT, (verdict) => publishVerdict(bus, verdict));
+    const deadlineMs = performance.now() + waitMs;
+    while (performance.now() < deadlineMs && !isSettled(roll, watch)) await delay(POLL_MS);
+    return effectOf(options, watch, startMs);
+  } finally {
+    watch.close();
+  }
+}
+
+async function publishVerdict(bus: Bus, verdict: Verdict): Promise<void> {
+  const ttlSeconds =
+    verdict.kind === "block" && verdict.expiresUs !== null
+      ? Math.ceil((verdict.expiresUs - verdict.issuedUs) / 1e6)
+      : 0;
+  const subject = verdictSubject(parsePrefix(verdict.source));
+  const options = { messageId: verdict.id, ttlSeconds };
+  await publishAcknowledged(bus, subject, encodeVerdict(verdict), options);
+}
+
+/** Silent hosts are not waited for. */
+function isSettled(roll: HostRoll, watch: EffectWatch): boolean {
+  return roll.live.every((host) => watch.isComplete(host));
+}
+
+function effectOf(options: ApplyVerdictsOptions, watch: EffectWatch, startMs: number): Effect {
+  const { verdicts, roll, waitMs } = options;
+  const complete = watch.hosts.filter(({ host }) => watch.isComplete(host));
+  const names = (isWanted: (effect: HostEffect) => boolean) =>
+    complete
+      .filter(isWanted)
+      .map(({ host }) => host)
+      .sort();
+  const isMissing = (host: string) => !watch.isComplete(host);
+  const lastMs = Math.max(startMs, ...watch.hosts.map(({ lastMs }) => lastMs));
+  return {
+    kind: verdicts[0]?.kind ?? "block",
+    sources: verdicts.length,
+    done: names(({ counts }) => counts.done === verdicts.length),
+    full: names(({ counts }) => counts.failed > 0),
+    idle: names(({ counts }) => counts.failed === 0 && counts.idle > 0),
+    spared: names(({ counts }) => counts.failed + counts.idle === 0 && counts.spared > 0),
+    late: roll.live.filter(isMissing),
+    silent: roll.silent.filter(({ host }) => isMissing(host)),
+    durationMs: Math.round(lastMs - startMs),
+    waitedMs: waitMs,
+  };
+}

@@ -1,0 +1,114 @@
+/** `packetwatch block`: blocks a source on every host, and waits until they have done it. */
+import type { Bus } from "@packetwatch/bus";
+import { type Environment, environment, loadConfig } from "@packetwatch/config";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { CliError } from "../cli-error.ts";
+import { formatDuration, parseDuration } from "../duration.ts";
+import { askHosts } from "../fleet/ask-hosts.ts";
+import { HostRoll } from "../fleet/host-roll.ts";
+import { jsonOption, timeoutOption, waitMsOf, waitOptions } from "../options.ts";
+import { applyVerdicts } from "./apply-verdicts.ts";
+import { listNames } from "./effect-report.ts";
+import { createBlock, decide } from "./operator-verdict.ts";
+import { printEffect } from "./print-effect.ts";
+import { MAX_SOURCES, sourcesOf } from "./sources.ts";
+import { withBus } from "./with-bus.ts";
+
+/** As PW_BLOCK_TTL. */
+const MAX_TTL_SECONDS = 10 * 365 * 86_400;
+
+type BlockFlags = {
+  readonly ttl?: number;
+  readonly reason?: string;
+  readonly force?: true;
+  readonly wait: number | false;
+  readonly timeout: number;
+  readonly json?: true;
+};
+
+export function blockCommand(program: Command, from: Environment = environment): void {
+  const [wait, noWait] = waitOptions();
+  program
+    .command("block")
+    .argument("<source>", `an address, or a CIDR of up to ${MAX_SOURCES} sources`)
+    .description("block a source on every host, and wait until they have done it")
+    .addOption(
+      new Option("--ttl <time>", "block it for so long, such as 10m, 2h or 30d").argParser(
+        ttlArgument,
+      ),
+    )
+    .option("--reason <text>", "kept with the verdict, for others to read")
+    .option("--force", "also where it is allow-listed: there, nothing of it is dropped")
+    .addOption(wait)
+    .addOption(noWait)
+    .addOption(timeoutOption())
+    .addOption(jsonOption())
+    .addHelpText("after", blockHelp)
+    .action((source: string, flags: BlockFlags) => block(source, flags, from));
+}
+
+const blockHelp = `
+Without --ttl it is blocked until 'packetwatch unblock'. The kernel itself
+compares the expiry, so a block ends on time whatever runs or doesn't. Blocking
+what is blocked already replaces reason and expiry.
+
+An IPv4 source is one address, an IPv6 source a prefix (PW_IPV6_PREFIX): an IPv6
+address stands for its prefix. A CIDR is blocked source by source. New
+connections are dropped; those that are established go on.
+
+The exit code is 0 when every host that is known has confirmed it. A host that
+was silent does it when its enforcer is back.
+
+Examples:
+  packetwatch block 192.0.2.56
+  packetwatch block 192.0.2.56 --ttl 2h --reason "ticket 4711"
+  packetwatch block 198.51.100.0/28
+  packetwatch block 2001:db8::7                blocks 2001:db8::/64
+`;
+
+function ttlArgument(text: string): number {
+  const seconds = parseDuration(text) ?? 0;
+  if (seconds >= 1 && seconds <= MAX_TTL_SECONDS) return seconds;
+  const longest = formatDuration(MAX_TTL_SECONDS);
+  throw new InvalidArgumentError(
+    `It is a time from 1s to ${longest}, such as 90s, 10m, 1.5h or 30d.`,
+  );
+}
+
+async function block(text: string, flags: BlockFlags, from: Environment): Promise<void> {
+  const config = loadConfig("cli", from);
+  const sources = sourcesOf(text, config.ipv6SourceBits);
+  const decision = decide({ config, from, reason: flags.reason });
+  const verdicts = sources.map((source) => createBlock(source, decision, flags.ttl));
+  const timeoutMs = flags.timeout * 1000;
+  const work = async (bus: Bus) => {
+    const roll = await HostRoll.open(bus, timeoutMs);
+    try {
+      if (!flags.force) await requireBlockable({ bus, hosts: roll.live, sources });
+      return await applyVerdicts({ bus, verdicts, roll, waitMs: waitMsOf(flags.wait) });
+    } finally {
+      await roll.close();
+    }
+  };
+  const effect = await withBus({ config, command: "block", timeoutMs, work });
+  printEffect({ effect, verdicts, flags });
+}
+
+type Question = {
+  readonly bus: Bus;
+  readonly hosts: readonly string[];
+  readonly sources: readonly string[];
+};
+
+/** Throws CliError: ALLOWED. A host that doesn't answer spares what it allows all the same. */
+async function requireBlockable({ bus, hosts, sources }: Question): Promise<void> {
+  const { answers } = await askHosts({ bus, hosts, sources });
+  const isAllowed = (source: string) =>
+    answers.filter(({ blocks }) => blocks.get(source)?.allowed).map(({ host }) => host);
+  const allowed = sources.filter((source) => isAllowed(source).length > 0);
+  if (allowed.length === 0) return;
+  const where = listNames([...new Set(allowed.flatMap(isAllowed))].sort());
+  const verb = allowed.length === 1 ? "is" : "are";
+  const detail = `${listNames(allowed)} ${verb} allow-listed on ${where}, where nothing of it would be dropped; --force blocks it on the other hosts`;
+  throw new CliError("ALLOWED", detail);
+}

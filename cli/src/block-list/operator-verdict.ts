@@ -1,0 +1,61 @@
+import { randomUUID } from "node:crypto";
+import { userInfo } from "node:os";
+import type { Config, Environment } from "@packetwatch/config";
+import type { BlockVerdict, UnblockVerdict } from "@packetwatch/contracts";
+
+/** What all verdicts of one command have in common. */
+export type Decision = {
+  readonly decidedBy: string;
+  readonly issuedUs: number;
+  readonly reason?: string;
+};
+
+const MAX_NAME_CHARACTERS = 255;
+const MAX_REASON_CHARACTERS = 512;
+
+export type DecideOptions = {
+  readonly config: Pick<Config<"cli">, "host">;
+  readonly from: Environment;
+  readonly reason: string | undefined;
+};
+
+/** Who decides, now, and why. */
+export function decide({ config, from, reason }: DecideOptions): Decision {
+  return {
+    decidedBy: `operator/${operatorName(from)}@${config.host}`.slice(0, MAX_NAME_CHARACTERS),
+    issuedUs: Date.now() * 1000,
+    ...(reason === undefined ? {} : { reason: reason.slice(0, MAX_REASON_CHARACTERS) }),
+  };
+}
+
+/** `ttlSeconds`: undefined until it is lifted. */
+export function createBlock(
+  source: string,
+  decision: Decision,
+  ttlSeconds: number | undefined,
+): BlockVerdict {
+  return {
+    version: 1,
+    kind: "block",
+    id: randomUUID(),
+    source,
+    rule: "operator",
+    ...decision,
+    expiresUs: ttlSeconds === undefined ? null : decision.issuedUs + Math.round(ttlSeconds * 1e6),
+    evidence: null,
+  };
+}
+
+export function createUnblock(source: string, decision: Decision): UnblockVerdict {
+  return { version: 1, kind: "unblock", id: randomUUID(), source, ...decision };
+}
+
+/** Who is behind sudo, if anybody; a container's user may have no name. */
+function operatorName(from: Environment): string {
+  if (from["SUDO_USER"]) return from["SUDO_USER"];
+  try {
+    return userInfo().username;
+  } catch {
+    return `uid-${process.getuid?.()}`;
+  }
+}

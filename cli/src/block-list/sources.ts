@@ -1,0 +1,76 @@
+/** The sources that an address or a CIDR on the command line stands for. */
+import {
+  type AddressWords,
+  createPrefix,
+  formatAddress,
+  formatPrefix,
+  isIpv4,
+  maskAddress,
+  parsePrefix,
+  type Prefix,
+  prefixContains,
+  sameAddress,
+} from "@packetwatch/net";
+import { CliError } from "../cli-error.ts";
+
+/** A CIDR that stands for more sources than this is refused: each takes an entry of every block map. */
+export const MAX_SOURCES = 1024;
+const MAX_SOURCES_BITS = Math.log2(MAX_SOURCES);
+const WHOLE_BITS = 128;
+
+/** The source of an address: see sourceKey(). A CIDR is left as it is. Throws AddressError. */
+export function sourceOf(text: string, ipv6Bits: number): Prefix {
+  const prefix = parsePrefix(text);
+  const isWholeIpv6 = !text.includes("/") && !isIpv4(prefix.words);
+  return isWholeIpv6 ? createPrefix(prefix.words, ipv6Bits) : prefix;
+}
+
+/** Every source in an address or CIDR, in order; throws AddressError, CliError: BAD_SOURCE. */
+export function sourcesOf(text: string, ipv6Bits: number): readonly string[] {
+  const prefix = sourceOf(text, ipv6Bits);
+  const sourceBits = isIpv4(prefix.words) ? WHOLE_BITS : ipv6Bits;
+  if (prefix.bits > sourceBits) throw partOfSource(text, createPrefix(prefix.words, sourceBits));
+  requireNoHostBits(text, prefix);
+  const missingBits = sourceBits - prefix.bits;
+  if (missingBits > MAX_SOURCES_BITS) {
+    const familyBits = isIpv4(prefix.words) ? 32 : ipv6Bits;
+    throw tooMany(text, `/${familyBits - MAX_SOURCES_BITS}`);
+  }
+  return Array.from({ length: 2 ** missingBits }, (_, index) =>
+    formatPrefix({ words: addAt(prefix.words, sourceBits, index), bits: sourceBits }),
+  );
+}
+
+/** Whether a source, as verdicts write it, lies in a CIDR with all that belongs to it. */
+export function isWithin(cidr: Prefix, source: string): boolean {
+  const prefix = parsePrefix(source);
+  return prefix.bits >= cidr.bits && prefixContains(cidr, prefix.words);
+}
+
+/** `10.1.2.3/16` is a slip more often than 65,536 addresses. */
+function requireNoHostBits(text: string, prefix: Prefix): void {
+  if (!text.includes("/")) return;
+  const given = parsePrefix(text.split("/")[0] ?? "").words;
+  if (sameAddress(given, maskAddress(given, prefix.bits))) return;
+  const detail = `${text} is an address within ${formatPrefix(prefix)}: name that, or ${formatAddress(given)} alone`;
+  throw new CliError("BAD_SOURCE", detail);
+}
+
+function partOfSource(text: string, source: Prefix): CliError {
+  const whole = formatPrefix(source);
+  const detail = `${text} is a part of the source ${whole}, which is blocked as a whole (PW_IPV6_PREFIX): name ${whole}`;
+  return new CliError("BAD_SOURCE", detail);
+}
+
+function tooMany(text: string, largest: string): CliError {
+  const detail = `${text} has more than ${MAX_SOURCES} sources, and each takes an entry of every block map: the largest CIDR is a ${largest}; more than that is a firewall's work`;
+  return new CliError("BAD_SOURCE", detail);
+}
+
+/** Adds `count` at a bit position of an address: 128 is the lowest. */
+function addAt(words: AddressWords, bits: number, count: number): AddressWords {
+  const value = words.reduce((sum, word) => (sum << 32n) | BigInt(word), 0n);
+  const moved = value + (BigInt(count) << BigInt(WHOLE_BITS - bits));
+  const word = (index: number) => Number((moved >> BigInt(96 - index * 32)) & 0xffffffffn);
+  return [word(0), word(1), word(2), word(3)];
+}
