@@ -20,24 +20,34 @@ export type HostBlocksRequest = z.infer<typeof hostBlocksRequestSchema>;
 
 const hostBlock = z.object({
   source: sourcePrefix,
-  /** Interfaces whose map holds a block of the source that is not over. */
-  interfaces: z.number().int().nonnegative(),
-  /** Attempts dropped under this block, over all interfaces. */
-  dropped: z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER),
-  /** By this host's clock; null: none yet. */
-  firstDropUs: timestampUs.nullable(),
-  /** The source, or an address in it, is allow-listed on this host: nothing of it is dropped. */
-  allowed: z.boolean(),
+  interfaces: z
+    .number()
+    .int()
+    .nonnegative()
+    .describe("Interfaces whose map holds a block of the source that is not over"),
+  dropped: z
+    .number()
+    .int()
+    .nonnegative()
+    .max(Number.MAX_SAFE_INTEGER)
+    .describe("Attempts dropped under this block, over all interfaces"),
+  firstDropUs: timestampUs
+    .nullable()
+    .describe("When the first one was dropped, by this host's clock; null: none yet"),
+  allowed: z
+    .boolean()
+    .describe("The source is allow-listed on this host: nothing of it is dropped"),
 });
 export type HostBlock = z.infer<typeof hostBlock>;
 
 export const hostBlocksReplySchema = z.object({
   version: z.literal(HOST_BLOCKS_VERSION),
   host: name,
-  /** Interfaces whose maps the enforcer has open. */
-  interfaces: z.array(name).max(64),
-  /** One for each source that was asked for, in that order. */
-  blocks: z.array(hostBlock).max(MAX_ASKED_SOURCES),
+  interfaces: z.array(name).max(64).describe("Interfaces whose maps the enforcer has open"),
+  blocks: z
+    .array(hostBlock)
+    .max(MAX_ASKED_SOURCES)
+    .describe("One for each source that was asked for, in that order"),
 });
 export type HostBlocksReply = z.infer<typeof hostBlocksReplySchema>;
 

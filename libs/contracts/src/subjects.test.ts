@@ -108,5 +108,6 @@ it("the wildcards are those of the published contract", () => {
     everyAlert: "packetwatch.v1.alert.>",
     everyApplied: "packetwatch.v1.applied.*",
     everyTelemetry: "packetwatch.v1.telemetry.*.*",
+    everyHostBlocks: "packetwatch.v1.host.*.blocks",
   });
 });

@@ -14,6 +14,7 @@ export const subjects = {
   everyAlert: `${ROOT}.alert.>`,
   everyApplied: `${ROOT}.applied.*`,
   everyTelemetry: `${ROOT}.telemetry.*.*`,
+  everyHostBlocks: `${ROOT}.host.*.blocks`,
 } as const;
 
 export function synSubject(shard: number): string {

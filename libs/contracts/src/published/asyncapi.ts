@@ -108,7 +108,8 @@ const channels = {
   telemetry: {
     address: "packetwatch.v1.telemetry.{service}.{instance}",
     summary: "The metrics of an instance, once a second",
-    description: "Core NATS: what nobody hears is gone. `metrics` adds them up for Prometheus.",
+    description:
+      "`metrics` adds them up for Prometheus. The stream PACKETWATCH_TELEMETRY keeps the last one of each instance: who is there, and who has fallen silent.",
     parameters: {
       service: {
         enum: ["capture", "detector", "enforcer", "kernel", "metrics"],
@@ -117,6 +118,17 @@ const channels = {
       instance: { description: "One process, or one map of kernel counters" },
     },
     messages: { telemetryV1: ref("telemetryV1") },
+  },
+  hostBlocks: {
+    address: "packetwatch.v1.host.{host}.blocks",
+    summary: "What the kernel of a host holds of some sources",
+    description:
+      "Request and reply: the host's enforcer answers to the reply subject. A request that breaks its contract is counted, and not answered.",
+    parameters: { host: { description: "PW_HOST; what no token may hold became `_`" } },
+    messages: {
+      hostBlocksRequestV1: ref("hostBlocksRequestV1"),
+      hostBlocksReplyV1: ref("hostBlocksReplyV1"),
+    },
   },
   detectors: {
     address: `$KV.${DETECTOR_BUCKET}.{instance}`,
@@ -141,6 +153,16 @@ const operations = {
   publishApplied: send("applied", "enforcer says what it did"),
   publishTelemetry: send("telemetry", "every service publishes its metrics"),
   announceDetector: send("detectors", "detector says that it lives"),
+  answerHostBlocks: {
+    action: "receive",
+    channel: { $ref: "#/channels/hostBlocks" },
+    summary: "enforcer answers what its block maps hold",
+    messages: [{ $ref: "#/channels/hostBlocks/messages/hostBlocksRequestV1" }],
+    reply: {
+      channel: { $ref: "#/channels/hostBlocks" },
+      messages: [{ $ref: "#/channels/hostBlocks/messages/hostBlocksReplyV1" }],
+    },
+  },
   takeVerdict: {
     action: "receive",
     channel: { $ref: "#/channels/verdict" },
@@ -223,6 +245,16 @@ function messages({ synBatchGrammar }: AsyncApiParts) {
       payload: schemaOf("telemetry.v1"),
       examples: [{ name: "telemetry", payload: examples.telemetry }],
     },
+    hostBlocksRequestV1: {
+      title: "Host blocks request, version 1",
+      payload: schemaOf("host-blocks-request.v1"),
+      examples: [{ name: "request", payload: examples.hostBlocksRequest }],
+    },
+    hostBlocksReplyV1: {
+      title: "Host blocks reply, version 1",
+      payload: schemaOf("host-blocks-reply.v1"),
+      examples: [{ name: "reply", payload: examples.hostBlocksReply }],
+    },
     membership: {
       title: "A detector lives",
       contentType: "application/octet-stream",
@@ -248,6 +280,8 @@ function describeStreams() {
 const limits: Readonly<Record<string, string>> = {
   PACKETWATCH_SYN: `Kept in memory or on disk (PW_SYN_STORAGE), the longest window and ${SYN_MARGIN_SECONDS} s long, in PW_SYN_STREAM_BYTES`,
   PACKETWATCH_VERDICT: "Kept on disk, PW_MAX_VERDICTS at most",
+  PACKETWATCH_TELEMETRY:
+    "Kept in memory for a day, in 64 MiB; a memory stream that loses its servers (PW_STREAM_REPLICAS) fills again within a second",
   PACKETWATCH_HISTORY: "Kept on disk for PW_HISTORY_SECONDS, in PW_HISTORY_BYTES",
 };
 

@@ -1,6 +1,7 @@
 /** One message of each kind, as it is on the bus: what docs/asyncapi.yaml shows. */
 import type { Alert } from "../alert.v1.ts";
 import type { Applied } from "../applied.v1.ts";
+import type { HostBlocksReply, HostBlocksRequest } from "../host-blocks.v1.ts";
 import type { Telemetry } from "../telemetry.v1.ts";
 import type { BlockVerdict, UnblockVerdict } from "../verdict.v1.ts";
 
@@ -93,4 +94,30 @@ const telemetry: Telemetry = {
   ],
 };
 
-export const exampleMessages = { block, operatorBlock, unblock, alert, applied, telemetry };
+const hostBlocksRequest: HostBlocksRequest = { version: 1, sources: ["203.0.113.9"] };
+
+const hostBlocksReply: HostBlocksReply = {
+  version: 1,
+  host: "web-1",
+  interfaces: ["eth0"],
+  blocks: [
+    {
+      source: "203.0.113.9",
+      interfaces: 1,
+      dropped: 12,
+      firstDropUs: 1_619_623_685_004_000,
+      allowed: false,
+    },
+  ],
+};
+
+export const exampleMessages = {
+  block,
+  operatorBlock,
+  unblock,
+  alert,
+  applied,
+  telemetry,
+  hostBlocksRequest,
+  hostBlocksReply,
+};

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { alertSchema } from "../alert.v1.ts";
 import { appliedSchema } from "../applied.v1.ts";
+import { hostBlocksReplySchema, hostBlocksRequestSchema } from "../host-blocks.v1.ts";
 import { telemetrySchema } from "../telemetry.v1.ts";
 import { verdictSchema } from "../verdict.v1.ts";
 
@@ -8,6 +9,14 @@ import { verdictSchema } from "../verdict.v1.ts";
 export const jsonMessages = {
   "alert.v1": { title: "Alert, version 1", schema: alertSchema },
   "applied.v1": { title: "Applied, version 1", schema: appliedSchema },
+  "host-blocks-reply.v1": {
+    title: "Host blocks reply, version 1",
+    schema: hostBlocksReplySchema,
+  },
+  "host-blocks-request.v1": {
+    title: "Host blocks request, version 1",
+    schema: hostBlocksRequestSchema,
+  },
   "telemetry.v1": { title: "Telemetry, version 1", schema: telemetrySchema },
   "verdict.v1": { title: "Verdict, version 1", schema: verdictSchema },
 } as const;

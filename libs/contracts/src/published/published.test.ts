@@ -159,6 +159,8 @@ const examples: readonly (readonly [JsonMessageName, keyof typeof exampleMessage
   ["alert.v1", "alert"],
   ["applied.v1", "applied"],
   ["telemetry.v1", "telemetry"],
+  ["host-blocks-request.v1", "hostBlocksRequest"],
+  ["host-blocks-reply.v1", "hostBlocksReply"],
 ];
 
 describe.each(examples)("schema %s and example %s", (name, example) => {
