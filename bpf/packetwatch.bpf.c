@@ -43,6 +43,19 @@ struct {
 	__type(value, struct pw_live);
 } live SEC(".maps");
 
+/* A reading of the clock. Not pinned: it is worth nothing to the next program. */
+struct pw_clock {
+	__u64 tick;
+	__u64 boot_ns;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct pw_clock);
+} clock SEC(".maps");
+
 const volatile struct pw_settings settings = {
 	.ipv6_prefix_mask_be = {-1ULL, 0},
 };
@@ -179,23 +192,54 @@ static __always_inline bool is_allowed(const struct pw_packet *packet)
 	return bpf_map_lookup_elem(&allowed, &key);
 }
 
+/* A tick is 10 ms at most (CONFIG_HZ=100), and may come late. */
+#define PW_READING_MARGIN_NS 20000000ULL
+
+/* CLOCK_BOOTTIME when this tick was first seen here: the present, or up to a tick before. */
+static __always_inline __u64 tick_boot_ns(void)
+{
+	__u64 tick = bpf_jiffies64();
+	__u32 zero = 0;
+	struct pw_clock *reading = bpf_map_lookup_elem(&clock, &zero);
+
+	if (!reading)
+		return bpf_ktime_get_boot_ns();
+	if (reading->tick != tick) {
+		reading->tick = tick;
+		reading->boot_ns = bpf_ktime_get_boot_ns();
+	}
+	return reading->boot_ns;
+}
+
+/*
+ * Reading the clock costs as much as all else that a drop does, and a flood of
+ * a blocked source would pay for it with every packet. So it is read only
+ * where the tick leaves it open.
+ */
+static __always_inline bool has_passed(__u64 boot_ns)
+{
+	if (boot_ns > tick_boot_ns() + PW_READING_MARGIN_NS)
+		return false;
+	return boot_ns <= bpf_ktime_get_boot_ns();
+}
+
 /* The source's block if it is in force now, else NULL. */
-static __always_inline struct pw_block *find_block(const struct pw_packet *packet, __u64 now_ns)
+static __always_inline struct pw_block *find_block(const struct pw_packet *packet)
 {
 	struct pw_source_key key;
 	struct pw_block *block;
 
 	source_key(packet, &key);
 	block = bpf_map_lookup_elem(&blocked, &key);
-	if (block && block->expires_ns && block->expires_ns <= now_ns)
+	if (block && block->expires_ns && has_passed(block->expires_ns))
 		return NULL;
 	return block;
 }
 
-static __always_inline void count_drop(struct pw_block *block, __u64 now_ns)
+static __always_inline void count_drop(struct pw_block *block)
 {
 	if (!block->first_drop_ns)
-		block->first_drop_ns = now_ns;
+		block->first_drop_ns = bpf_ktime_get_boot_ns();
 	/* Entries are shared by all CPUs, unlike the counters. */
 	__sync_fetch_and_add(&block->dropped, 1);
 }
@@ -237,7 +281,7 @@ static __always_inline __u8 find_listener(struct xdp_md *ctx, const struct pw_pa
 	return PW_SYN_LISTENER_KNOWN | PW_SYN_LISTENER;
 }
 
-static __always_inline bool report(struct xdp_md *ctx, const struct pw_packet *packet, __u64 now_ns)
+static __always_inline bool report(struct xdp_md *ctx, const struct pw_packet *packet)
 {
 	struct pw_syn_record *record;
 	__u8 listener = settings.listener_lookup ? find_listener(ctx, packet) : 0;
@@ -250,7 +294,7 @@ static __always_inline bool report(struct xdp_md *ctx, const struct pw_packet *p
 	record->tcp_flags = packet->tcp_flags;
 	record->ttl = packet->ttl;
 	record->ifindex = ctx->ingress_ifindex;
-	record->timestamp_ns = now_ns;
+	record->timestamp_ns = bpf_ktime_get_boot_ns();
 	__builtin_memcpy(record->source, packet->source, sizeof(record->source));
 	__builtin_memcpy(record->destination, packet->destination, sizeof(record->destination));
 	record->source_port = packet->source_port;
@@ -265,11 +309,10 @@ static __always_inline bool report(struct xdp_md *ctx, const struct pw_packet *p
 static __always_inline int judge_syn(struct xdp_md *ctx, struct pw_packet *packet,
 				     struct pw_counters *count)
 {
-	__u64 now_ns = bpf_ktime_get_boot_ns();
 	struct pw_block *block;
 
 	read_addresses(packet);
-	block = find_block(packet, now_ns);
+	block = find_block(packet);
 	if (packet->is_ipv6)
 		count->syn_ipv6++;
 	else
@@ -281,7 +324,7 @@ static __always_inline int judge_syn(struct xdp_md *ctx, struct pw_packet *packe
 		if (block)
 			count->spared++;
 	} else if (block) {
-		count_drop(block, now_ns);
+		count_drop(block);
 		if (is_enforcing()) {
 			count->dropped++;
 			return XDP_DROP;
@@ -290,7 +333,7 @@ static __always_inline int judge_syn(struct xdp_md *ctx, struct pw_packet *packe
 		count->would_drop++;
 	}
 
-	if (report(ctx, packet, now_ns))
+	if (report(ctx, packet))
 		count->reported++;
 	else
 		count->ring_full++;
