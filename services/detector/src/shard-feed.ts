@@ -1,12 +1,16 @@
 import {
   ContractError,
   type ContractErrorCode,
-  createSynEvent,
   SynBatch,
   type SynEvent,
 } from "@packetwatch/contracts";
-import { cutToSourceKey, type Detection, type Detector } from "@packetwatch/detection";
-import { sourceMaskWords } from "@packetwatch/net";
+import {
+  cutToSourceKey,
+  type Detection,
+  type Detector,
+  type SynReader,
+} from "@packetwatch/detection";
+import { type AddressWords, sourceMaskWords } from "@packetwatch/net";
 
 /** Where a detection comes from. */
 export type BatchOrigin = {
@@ -20,10 +24,9 @@ export type ShardFeedOptions = {
   readonly onRejected: (reason: ContractErrorCode, error: ContractError) => void;
 };
 
-/** Shows every record of a batch to the detector. Without allocation, but for what is detected. */
+/** Shows every record of a batch to the detector. Without allocation for a record, but for what is detected. */
 export class ShardFeed {
   readonly #options: ShardFeedOptions;
-  readonly #event: SynEvent = createSynEvent();
 
   constructor(options: ShardFeedOptions) {
     this.#options = options;
@@ -34,14 +37,8 @@ export class ShardFeed {
     const batch = this.#open(payload);
     if (!batch) return;
     const { detector, onDetections } = this.#options;
-    const event = this.#event;
-    const mask = sourceMaskWords(batch.header.ipv6SourceBits);
-    for (let index = 0; index < batch.count; index++) {
-      batch.read(index, event);
-      cutToSourceKey(event, mask);
-      const detections = detector.observe(event);
-      if (detections) onDetections(detections, batch.header);
-    }
+    const { header } = batch;
+    detector.observeBatch(new SourceKeyReader(batch), (found) => onDetections(found, header));
   }
 
   #open(payload: Uint8Array): SynBatch | undefined {
@@ -52,5 +49,25 @@ export class ShardFeed {
       this.#options.onRejected(error.code, error);
       return undefined;
     }
+  }
+}
+
+/** A batch with its sources cut to their keys. */
+class SourceKeyReader implements SynReader {
+  readonly #batch: SynBatch;
+  readonly #mask: AddressWords;
+
+  constructor(batch: SynBatch) {
+    this.#batch = batch;
+    this.#mask = sourceMaskWords(batch.header.ipv6SourceBits);
+  }
+
+  get count(): number {
+    return this.#batch.count;
+  }
+
+  read(index: number, event: SynEvent): void {
+    this.#batch.read(index, event);
+    cutToSourceKey(event, this.#mask);
   }
 }
