@@ -20,10 +20,15 @@ BPF_INCLUDES = -I/usr/include/$(shell gcc -print-multiarch)
 
 TYPESCRIPT = $(shell find libs services cli -name '*.ts' -not -name '*.test.ts' -not -path '*/node_modules/*')
 SUITES = $(shell find test -name '*.ts' -not -name '*.test.ts' -not -path '*/node_modules/*')
+# The benches, and what they load beside the product's program.
+BENCHES := $(addprefix bench-,xdp detection)
+BENCH_SOURCES = $(shell find bench -name '*.ts' -not -path '*/node_modules/*')
+BENCH_OBJECTS := $(patsubst bench/bpf/%.bpf.c,$(BUILD)/bench-%.bpf.o,$(wildcard bench/bpf/*.bpf.c))
 BUILD_INPUTS := scripts/build.mjs package-lock.json tsconfig.json
 
 .PHONY: help setup setup-build setup-test build build-tests run run-log stop test lint typecheck format format-check \
-	unit-test kernel-test integration-test e2e-black e2e-white e2e-netns chaos docs clean distclean
+	unit-test kernel-test integration-test e2e-black e2e-white e2e-netns chaos docs clean distclean \
+	build-bench bench bench-page $(BENCHES)
 
 help: ## Print this help
 	@echo "Packetwatch finds port scanners and drops them in XDP."
@@ -58,6 +63,9 @@ build: setup-build ## Compile the XDP program and bundle the services and the co
 build-tests: setup-test build
 	@$(MAKE) --silent $(BUILD)/.suites
 
+build-bench: setup-test build
+	@$(MAKE) --silent $(BENCH_OBJECTS) $(BUILD)/.benches
+
 $(BPF_OBJECT): $(wildcard bpf/*.c bpf/*.h)
 	@echo "build: $@"
 	@$(ONE_AT_A_TIME) clang $(BPF_CFLAGS) $(BPF_INCLUDES) -c bpf/packetwatch.bpf.c -o $@
@@ -72,6 +80,15 @@ $(BUILD)/.suites: $(TYPESCRIPT) $(SUITES) $(BUILD_INPUTS)
 	@$(ONE_AT_A_TIME) node scripts/build.mjs --tests
 	@touch $@
 
+$(BUILD)/bench-%.bpf.o: bench/bpf/%.bpf.c $(wildcard bpf/*.c bpf/*.h)
+	@echo "build: $@"
+	@$(ONE_AT_A_TIME) clang $(BPF_CFLAGS) $(BPF_INCLUDES) -c $< -o $@
+
+$(BUILD)/.benches: $(TYPESCRIPT) $(SUITES) $(BENCH_SOURCES) $(BUILD_INPUTS)
+	@echo "build: benches"
+	@$(ONE_AT_A_TIME) node scripts/build.mjs --bench
+	@touch $@
+
 run: build ## Start NATS and the four services in the background
 	@exec $(RUN) up --detach
 
@@ -81,7 +98,7 @@ run-log: build ## Start them, and print the console table until Ctrl-C
 stop: ## Stop everything and detach XDP
 	@test ! -e $(BUILD)/packetwatch.js || exec $(RUN) down
 
-test: setup-test build build-tests ## Run everything: format, lint, types, unit, kernel, integration, end-to-end
+test: setup-test build build-tests build-bench ## Run everything: format, lint, types, unit, kernel, integration, end-to-end, benches in small
 	@exec ./scripts/as-root.sh node scripts/test.mjs
 
 lint: setup-build ## Lint the TypeScript, with types
@@ -118,6 +135,15 @@ e2e-netns: build-tests ## Scan with nmap, masscan and hping3 between network nam
 
 chaos: build-tests ## Kill, stop and freeze everything at random for DURATION=120 s; SEED=... does it again
 	@./scripts/as-root.sh node $(BUILD)/test/chaos.js $(if $(SEED),--seed $(SEED)) $(if $(DURATION),--duration $(DURATION))
+
+bench: build-bench ## Measure everything, and write docs/benchmarks.md; bench-xdp and so on runs one alone
+	@./scripts/as-root.sh node $(BUILD)/bench/all.js
+
+$(BENCHES): bench-%: build-bench
+	@./scripts/as-root.sh node $(BUILD)/bench/$*.js
+
+bench-page: build-bench ## Write docs/benchmarks.md from what the benches found last
+	@node $(BUILD)/bench/write-page.js
 
 docs: setup-build ## Write the pages of docs/ that are generated from the code
 	@$(ONE_AT_A_TIME) node scripts/build.mjs --docs

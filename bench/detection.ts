@@ -1,13 +1,8 @@
 /**
- * The detection core alone, all rules on: events per second at a thousand, a hundred thousand and a million sources, bytes per
- * tracked source, garbage collection, and a hash of everything that was detected.
- *
- *     npx esbuild bench/detection.ts --bundle --platform=node --format=esm --outfile=build/bench/detection.mjs
- *     node build/bench/detection.mjs [--smoke] [--json]
- *
- * The load: most sources visit one port of one host of their own, nine in a hundred two ports of four hosts, so nothing of
- * theirs ever fires and all of it has to be remembered; one in a hundred scans at random, and is blocked for ten seconds or
- * alerted about. Sources come in random order, which is the worst for the caches. A hundredth of the events is out of order.
+ * The detection core alone, all rules on. The load: most sources visit one port of one host of their own, nine in a hundred
+ * two ports of four hosts, so nothing of theirs ever fires and all of it has to be remembered; one in a hundred scans at
+ * random, and is blocked for ten seconds or alerted about. Sources come in random order, which is the worst for the caches.
+ * A hundredth of the events is out of order.
  */
 import { createHash } from "node:crypto";
 import { PerformanceObserver } from "node:perf_hooks";
@@ -22,6 +17,9 @@ import {
   verdictId,
 } from "@packetwatch/detection";
 
+import { check, figure, type Figure } from "./harness/bench-report.ts";
+import { type BenchContext, runBench } from "./harness/run-bench.ts";
+
 const SEED = 20_240_101;
 const START_US = 1_704_067_200_000_000;
 /** The clock of the events runs as if they came at a million a second. */
@@ -34,25 +32,35 @@ const PORTS = [443, 80] as const;
 type Size = {
   readonly sources: number;
   readonly events: number;
+  readonly goalPerSecond: number;
 };
 
-const fullSizes: readonly Size[] = [
-  { sources: 1_000, events: 40_000_000 },
-  { sources: 100_000, events: 20_000_000 },
-  { sources: 1_000_000, events: 20_000_000 },
-];
-const smokeSizes: readonly Size[] = [{ sources: 1_000, events: 200_000 }];
+const sizes = {
+  full: {
+    rounds: 3,
+    loads: [
+      { sources: 1_000, events: 19_999_744, goalPerSecond: 10e6 },
+      { sources: 100_000, events: 19_999_744, goalPerSecond: 10e6 },
+      { sources: 1_000_000, events: 19_999_744, goalPerSecond: 4e6 },
+    ],
+  },
+  smoke: {
+    rounds: 2,
+    loads: [
+      { sources: 1_000, events: 100_352, goalPerSecond: 10e6 },
+      { sources: 20_000, events: 100_352, goalPerSecond: 10e6 },
+    ],
+  },
+} as const;
 
-type Result = Size & {
+type Result = {
   readonly eventsPerSecond: number;
-  readonly tableBytes: number;
-  readonly bytesPerSource: number;
-  readonly residentBytes: number;
   readonly detections: number;
-  readonly evictedLive: number;
-  readonly longestPauseMs: number;
-  readonly collections: number;
   readonly hash: string;
+  readonly tableBytes: number;
+  readonly evictedLive: number;
+  readonly eventsCounted: number;
+  readonly longestPauseMs: number;
 };
 
 /** Events drawn once before the clock runs, so that their making isn't measured; the stream goes round in them. */
@@ -160,7 +168,6 @@ async function watchCollections<Value>(
 
 async function measure(size: Size): Promise<Result> {
   const load = drawLoad(size.sources);
-  const residentBefore = process.memoryUsage().rss;
   // A source has little more than one key per rule here, and a set-associative table wants room to spare.
   const detector = createDetector({
     rules: defaultRules,
@@ -170,34 +177,78 @@ async function measure(size: Size): Promise<Result> {
     seed: SEED,
   });
   const { value, pausesMs } = await watchCollections(() => detect(detector, load, size.events));
-  const { rules } = detector.stats();
+  const { rules, events } = detector.stats();
   return {
-    ...size,
     ...value,
     tableBytes: detector.bytes,
-    bytesPerSource: Math.round(detector.bytes / size.sources),
-    residentBytes: process.memoryUsage().rss - residentBefore,
     evictedLive: Object.values(rules).reduce((sum, { evictedLive }) => sum + evictedLive, 0),
+    eventsCounted: events,
     longestPauseMs: Math.max(0, ...pausesMs),
-    collections: pausesMs.length,
   };
 }
 
-function print(result: Result): void {
-  const mega = (value: number) => (value / 1e6).toFixed(1);
-  console.log(
-    [
-      `${result.sources} sources, ${result.events} events: ${mega(result.eventsPerSecond)} M events/s`,
-      `${mega(result.tableBytes)} MB of tables, ${result.bytesPerSource} bytes a source, ${mega(result.residentBytes)} MB resident`,
-      `${result.detections} detections, ${result.evictedLive} evicted live`,
-      `longest collection ${result.longestPauseMs.toFixed(1)} ms of ${result.collections}`,
-      `hash ${result.hash}`,
-    ].join("; "),
-  );
+async function run({ size, progress }: BenchContext) {
+  const { rounds, loads } = sizes[size];
+  const results = loads.map((): Result[] => []);
+  for (let round = 0; round < rounds; round++) {
+    for (const [index, load] of loads.entries()) {
+      progress(`round ${round + 1} of ${rounds}, ${load.sources} sources`);
+      results[index]?.push(await measure(load));
+    }
+  }
+  const hashes = results.map((ofSize) => ofSize[0]?.hash).join();
+  return {
+    figures: loads.flatMap((load, index) => figuresOf(load, results[index] ?? [])),
+    checks: loads.flatMap((load, index) => checksOf(load, results[index] ?? [])),
+    hash: createHash("sha256").update(hashes).digest("hex").slice(0, 16),
+  };
 }
 
-const sizes = process.argv.includes("--smoke") ? smokeSizes : fullSizes;
-const results: Result[] = [];
-for (const size of sizes) results.push(await measure(size));
-if (process.argv.includes("--json")) console.log(JSON.stringify(results, undefined, 2));
-else results.forEach(print);
+function figuresOf({ sources, goalPerSecond }: Size, results: readonly Result[]): Figure[] {
+  const of = (read: (result: Result) => number) => results.map(read);
+  return [
+    figure(
+      `${sources} sources`,
+      of(({ eventsPerSecond }) => eventsPerSecond),
+      { unit: "events/s", goal: { atLeast: goalPerSecond } },
+    ),
+    figure(
+      `${sources} sources, tables`,
+      of(({ tableBytes }) => tableBytes / sources),
+      { unit: "bytes a source" },
+    ),
+    figure(
+      `${sources} sources, longest collection`,
+      of(({ longestPauseMs }) => longestPauseMs),
+      { unit: "ms", goal: { atMost: 5 } },
+    ),
+    figure(
+      `${sources} sources, keys evicted while live`,
+      of(({ evictedLive }) => evictedLive),
+      { unit: "" },
+    ),
+  ];
+}
+
+function checksOf({ sources, events }: Size, results: readonly Result[]) {
+  const first = results[0];
+  return [
+    check(`${sources} sources: every event was counted`, first?.eventsCounted, events),
+    check(`${sources} sources: scans were found`, (first?.detections ?? 0) > 0),
+    check(
+      `${sources} sources: every round found the same`,
+      new Set(results.map(({ hash, detections }) => `${hash} ${detections}`)).size,
+      1,
+    ),
+  ];
+}
+
+await runBench({
+  name: "detection",
+  title: "Detection core",
+  method: [
+    "The detector alone in one thread, all rules at their defaults, in batches of 1024 as from the bus; events drawn beforehand. The sizes take turns.",
+    "Garbage collections as perf_hooks reports them while the clock ran. The hash is over the ids of all verdicts.",
+  ],
+  run,
+});

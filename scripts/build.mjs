@@ -1,4 +1,4 @@
-// Bundles the services and the command into build/; with --tests the end-to-end suites, with --docs what writes docs/.
+// Bundles the services and the command into build/; with --tests the end-to-end suites, with --bench the benches, with --docs what writes docs/.
 import { chmod, mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { existsSync } from "node:fs";
 import path from "node:path";
@@ -20,6 +20,10 @@ const suites = {
   "test/chaos": "test/chaos/chaos.ts",
   "test/chaos-clients": "test/chaos/clients.ts",
 };
+
+const benches = Object.fromEntries(
+  ["all", "write-page", "xdp", "detection"].map((name) => [`bench/${name}`, `bench/${name}.ts`]),
+);
 
 const docs = { "generate-docs": "scripts/generate-docs.ts" };
 
@@ -77,6 +81,7 @@ async function bundleOthers(entryPoints) {
 
 async function main() {
   if (process.argv.includes("--tests")) return bundleOthers(suites);
+  if (process.argv.includes("--bench")) return bundleOthers(benches);
   if (process.argv.includes("--docs")) return bundleOthers(docs);
   return bundlePrograms();
 }

@@ -39,7 +39,13 @@ const endToEnd = (name, file, ...args) => ({
   count: (exitCode) => countOf(exitCode === 0 ? { passed: 1 } : { failed: 1 }),
 });
 
-const cSources = ["bpf/packetwatch.bpf.c", "bpf/packetwatch.h", "bpf/parsing.h"];
+const cSources = [
+  "bpf/packetwatch.bpf.c",
+  "bpf/packetwatch.h",
+  "bpf/parsing.h",
+  "bench/bpf/perf-buffer.bpf.c",
+  "bench/bpf/varied.bpf.c",
+];
 
 const stages = [
   check("format", "node_modules/.bin/oxfmt", "--check"),
@@ -53,6 +59,8 @@ const stages = [
   endToEnd("e2e-black", "e2e-black.js"),
   endToEnd("e2e-white", "e2e-white.js"),
   endToEnd("e2e-netns", "scanners.js"),
+  // Each bench once at its smoke size: what it counts is checked, what it measures is not.
+  endToEnd("bench", "../bench/all.js", "--smoke"),
   // A fixed seed, so that a change is what makes the difference; `make chaos` tries others, for longer.
   endToEnd("chaos", "chaos.js", "--seed", "1", "--duration", "15"),
 ];

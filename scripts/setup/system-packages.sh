@@ -21,6 +21,7 @@ test_needs=(
   "command nmap|nmap|nmap"
   "command promtool|prometheus|prometheus, with promtool"
   "command tcpdump|tcpdump|tcpdump"
+  "command xdp-filter|xdp-tools|xdp-tools"
 )
 
 # Debian keeps some of these commands in folders that are not on everybody's PATH.

@@ -1,0 +1,2 @@
+/** Every bench, in the order of the page. */
+export const benches = ["xdp", "detection"] as const;
