@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# system-packages.sh build|test: installs what is missing, and only that.
+# system-packages.sh build|test|engine: installs what is missing, and only that.
 set -euo pipefail
 . "$(dirname "$0")/say.sh"
 
@@ -22,6 +22,15 @@ test_needs=(
   "command promtool|prometheus|prometheus, with promtool"
   "command tcpdump|tcpdump|tcpdump"
   "command xdp-filter|xdp-tools|xdp-tools"
+)
+
+# What a Docker Engine of our own needs besides itself, and what makes base images without a registry.
+engine_needs=(
+  "command iptables|iptables|iptables"
+  "command mmdebstrap|mmdebstrap|mmdebstrap"
+  "command runc|runc|runc"
+  "command slirp4netns|slirp4netns|slirp4netns"
+  "library libsystemd.so.0|libsystemd0|libsystemd"
 )
 
 # Debian keeps some of these commands in folders that are not on everybody's PATH.
@@ -96,7 +105,10 @@ name_what_is_missing() {
 
 main() {
   local needs=("${build_needs[@]}") missing packages
-  [ "$1" = test ] && needs+=("${test_needs[@]}")
+  case $1 in
+    test) needs+=("${test_needs[@]}") ;;
+    engine) needs=("${engine_needs[@]}") ;;
+  esac
   missing=$(missing_of "${needs[@]}")
   [ -n "$missing" ] || return 0
   command -v apt-get >/dev/null || name_what_is_missing "$missing"
