@@ -1,6 +1,7 @@
 /** Every code that a CliError can carry, and whether trying again can help without a human. */
 export const cliErrorCodes = {
   NATS_UNREACHABLE: { retryable: true, meaning: "no NATS server answers" },
+  NOT_PROVISIONED: { retryable: true, meaning: "JetStream was not ready in time" },
   STREAM_UNREADABLE: { retryable: true, meaning: "a stream can't be read in time" },
   SUBSCRIPTION: { retryable: false, meaning: "NATS refused or ended a subscription" },
   OUTPUT: { retryable: false, meaning: "standard output can't be written" },

@@ -5,6 +5,7 @@ import { blockCommand } from "./block-list/block-command.ts";
 import { blockedCommand } from "./block-list/blocked-command.ts";
 import { unblockCommand } from "./block-list/unblock-command.ts";
 import { detachCommand } from "./detach/detach-command.ts";
+import { provisionCommand } from "./provision/provision-command.ts";
 import { recordCommand } from "./recording/record-command.ts";
 import { replayCommand } from "./recording/replay-command.ts";
 import { tailCommand } from "./tail/tail-command.ts";
@@ -29,6 +30,7 @@ export function createProgram(): Command {
   unblockCommand(program);
   recordCommand(program);
   replayCommand(program);
+  provisionCommand(program);
   detachCommand(program);
   return program;
 }

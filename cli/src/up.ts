@@ -45,10 +45,10 @@ async function up(flags: UpFlags, from: Environment): Promise<number> {
     return supervise({ ...options, attached: flags.superviseAttached === true });
   }
   const { runtime } = loadConfig("cli", from);
-  if (runtime !== "native")
+  if (runtime === "docker")
     throw new NativeError(
       "NOT_NATIVE",
-      `start with PW_RUNTIME=${runtime}: this build runs natively only; unset PW_RUNTIME`,
+      "start with PW_RUNTIME=docker: 'packetwatch up' starts processes of this host; containers are started by 'make run' or 'docker compose up'",
     );
   process.stdout.write("runtime: native\n");
   requireRoot("up");

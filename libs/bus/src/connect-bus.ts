@@ -30,6 +30,8 @@ export type Bus = {
   readonly jetstream: JetStreamClient;
   readonly reconnects: () => number;
   readonly isConnected: () => boolean;
+  /** Why it isn't connected; undefined: it is. */
+  readonly whyNotConnected: () => string | undefined;
   /** Calls back after every reconnect; returns what ends that. */
   readonly onReconnect: (listener: () => void) => () => void;
   close(): Promise<void>;
@@ -131,19 +133,21 @@ function createBus(connection: NatsConnection, logger: Logger): Bus {
     },
   });
   logger.info({ server: connection.getServer() }, "connected to NATS");
+  const isConnected = () => state.connected && !connection.isClosed();
   return {
     connection,
     jetstream: jetstream(connection),
     reconnects: () => state.reconnects,
-    isConnected: () => state.connected && !connection.isClosed(),
+    isConnected,
+    whyNotConnected: () =>
+      isConnected() ? undefined : "the connection to NATS is lost; reconnecting",
     onReconnect: (listener) => {
       events.on("reconnect", listener);
       return () => events.off("reconnect", listener);
     },
     close: async () => {
       events.removeAllListeners();
-      if (state.connected && !connection.isClosed())
-        await drainWithin(connection, DRAIN_TIMEOUT_MS);
+      if (isConnected()) await drainWithin(connection, DRAIN_TIMEOUT_MS);
       await connection.close();
       await watching;
     },

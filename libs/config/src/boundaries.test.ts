@@ -81,6 +81,11 @@ const oneOf = (...values: readonly string[]): Row => ({
   refused: ["none", `${values[0]}s`, values.join(",")],
 });
 
+const listenAddress: Row = {
+  accepted: ["0.0.0.0", "127.0.0.1", "::", "::1", "2001:DB8::1"].map((text) => [text, text]),
+  refused: ["localhost", "256.0.0.1", "1.2.3", "..", "::g", "127.0.0.1:9090", "0.0.0.0/0"],
+};
+
 const path: Row = {
   accepted: [
     ["/", "/"],
@@ -136,10 +141,7 @@ const rows: Record<keyof typeof variables, Row> = {
   detectorTtlSeconds: seconds(1, 300),
   detectorCapacity: integer(1024, 8_388_608),
   prometheusPort: port,
-  prometheusAddress: {
-    accepted: ["0.0.0.0", "127.0.0.1", "::", "::1", "2001:DB8::1"].map((text) => [text, text]),
-    refused: ["localhost", "256.0.0.1", "1.2.3", "..", "::g", "127.0.0.1:9090", "0.0.0.0/0"],
-  },
+  prometheusAddress: listenAddress,
   whitelistSelf: boolean,
   allow: {
     accepted: [
@@ -215,9 +217,11 @@ const rows: Record<keyof typeof variables, Row> = {
   },
   logLevel: oneOf("trace", "debug", "info", "warn", "error", "fatal"),
   drainTimeoutSeconds: seconds(0, 300),
+  healthFile: path,
   runtime: oneOf("native", "docker"),
   runDir: path,
   natsPort: port,
+  natsAddress: listenAddress,
 };
 
 /** A row's item with what a test's title shows of it. */

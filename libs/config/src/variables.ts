@@ -335,16 +335,24 @@ const everyService = {
     description:
       "How long a service that is told to stop may take to finish what it holds, in seconds.",
   },
+  healthFile: {
+    name: "PW_HEALTH_FILE",
+    field: path(),
+    fallback: undefined,
+    readBy: ["capture", "detector", "enforcer", "metrics"],
+    description:
+      "File that says every second whether the service is well: `ok`, or why not. Health checks of containers read it.",
+  },
 } as const satisfies Record<string, Variable>;
 
 const startUp = {
   runtime: {
     name: "PW_RUNTIME",
     field: oneOf("native", "docker"),
-    fallback: "native",
+    fallback: undefined,
     readBy: ["cli"],
     description:
-      "Where `packetwatch up` runs NATS and the services: as processes of this host, or in containers.",
+      "Where `make run` and its like run NATS and the services: as processes of this host, or in containers. Without it, in containers where a Docker Engine with compose answers.",
   },
   runDir: {
     name: "PW_RUN_DIR",
@@ -360,7 +368,15 @@ const startUp = {
     fallback: "4222",
     readBy: ["cli"],
     description:
-      "Port of the NATS server that `packetwatch up` starts; it starts none where PW_NATS_URL is set.",
+      "Port of the NATS server that `make run` starts. `packetwatch up` starts none where PW_NATS_URL is set.",
+  },
+  natsAddress: {
+    name: "PW_NATS_ADDRESS",
+    field: listenAddress(),
+    fallback: "127.0.0.1",
+    readBy: ["cli"],
+    description:
+      "Address of this host at which containers' NATS is reached. Other hosts of a fleet need another than the default.",
   },
 } as const satisfies Record<string, Variable>;
 

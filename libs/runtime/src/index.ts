@@ -1,3 +1,5 @@
+export * from "./health.ts";
+export * from "./health-file-error.ts";
 export * from "./logger.ts";
 export * from "./run-service.ts";
 export * from "./scope.ts";

@@ -6,16 +6,21 @@ import {
   type ServiceName,
   unknownVariables,
 } from "@packetwatch/config";
+import { Health, startHealthFile } from "./health.ts";
 import { createLogger, type Logger } from "./logger.ts";
 import { Scope } from "./scope.ts";
 
 /** Exit codes of every service. */
 export const exitCodes = { clean: 0, failed: 1, misconfigured: 2 } as const;
 
+type Service = Exclude<ServiceName, "cli">;
+
 export type ServiceContext<S extends ServiceName> = {
   readonly config: Config<S>;
   readonly logger: Logger;
   readonly scope: Scope;
+  /** Takes what has to hold for the service to be well; PW_HEALTH_FILE says whether it is. */
+  readonly health: Health;
   /** Ends the service with an error: for what goes wrong after the start. */
   readonly fail: (error: unknown) => void;
 };
@@ -25,7 +30,7 @@ export type ServiceContext<S extends ServiceName> = {
  * or SIGTERM; then closes what its scope owns, newest first, within the drain
  * timeout. A second signal ends it at once. Ends the process.
  */
-export async function runService<S extends Exclude<ServiceName, "cli">>(
+export async function runService<S extends Service>(
   service: S,
   start: (context: ServiceContext<S>) => Promise<void>,
 ): Promise<never> {
@@ -37,8 +42,13 @@ export async function runService<S extends Exclude<ServiceName, "cli">>(
   const stop = awaitStop(logger);
   let exitCode: number = exitCodes.clean;
   try {
-    const started = start({ config, logger, scope, fail: stop.fail });
-    await Promise.race([started.then(() => logger.info("ready")), stop.promise]);
+    const health = new Health();
+    const becomeReady = async () => {
+      await start({ config, logger, scope, health, fail: stop.fail });
+      keepHealthFile(healthFileOf(config), { health, logger, scope });
+      logger.info("ready");
+    };
+    await Promise.race([becomeReady(), stop.promise]);
     await stop.promise;
   } catch (error) {
     exitCode = exitCodes.failed;
@@ -57,6 +67,17 @@ function readConfig<S extends ServiceName>(service: S, logger: Logger): Config<S
     logger.fatal({ code: error.code, problems: error.problems }, error.message);
     process.exit(exitCodes.misconfigured);
   }
+}
+
+/** Every service reads it, which can't be seen through the type parameter. */
+function healthFileOf(config: object): string | undefined {
+  return (config as Config<Service>).healthFile;
+}
+
+type Parts = { readonly health: Health; readonly logger: Logger; readonly scope: Scope };
+
+function keepHealthFile(file: string | undefined, { health, logger, scope }: Parts): void {
+  if (file !== undefined) scope.own(startHealthFile({ file, health, logger }));
 }
 
 function warnOfUnknownVariables(logger: Logger): void {

@@ -9,7 +9,7 @@ import { openSensor, type Sensor } from "./open-sensor.ts";
 import { lockSensor } from "./sensor-lock.ts";
 import { createCaptureTelemetry } from "./telemetry.ts";
 
-await runService("capture", async ({ config, logger, scope, fail }) => {
+await runService("capture", async ({ config, logger, scope, health, fail }) => {
   const { host } = config;
   const instance = processInstance(host);
   const sensors = await openSensors(config, logger, scope);
@@ -35,6 +35,7 @@ await runService("capture", async ({ config, logger, scope, fail }) => {
   const options = { servers: config.natsServers, name: `capture ${host}`, logger };
   const bus = scope.own(await connectBus({ ...options, signal: scope.signal }));
   connected.bus = bus;
+  health.require(() => bus.whyNotConnected());
   telemetry.publish(bus, scope);
   scope.own(
     new ServiceRegistration({

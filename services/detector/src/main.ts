@@ -1,17 +1,17 @@
 import { connectBus, keepStreams, ServiceRegistration } from "@packetwatch/bus";
-import type { Config } from "@packetwatch/config";
 import { streamSpecs } from "@packetwatch/contracts";
-import { longestWindowSeconds } from "@packetwatch/detection";
+import { streamSizes } from "@packetwatch/detection";
 import { runService } from "@packetwatch/runtime";
 import { PACKETWATCH_VERSION, processInstance } from "@packetwatch/telemetry";
 import { Detecting } from "./detecting.ts";
 import { createDetectorTelemetry } from "./telemetry.ts";
 
-await runService("detector", async ({ config, logger, scope }) => {
+await runService("detector", async ({ config, logger, scope, health }) => {
   const { host } = config;
   const instance = processInstance(host);
   const options = { servers: config.natsServers, name: `detector ${host}`, logger };
   const bus = scope.own(await connectBus({ ...options, signal: scope.signal }));
+  health.require(() => bus.whyNotConnected());
   const specs = streamSpecs(streamSizes(config));
   scope.own(await keepStreams({ bus, specs, logger, signal: scope.signal }));
   const telemetry = createDetectorTelemetry({ host, instance, logger });
@@ -29,15 +29,3 @@ await runService("detector", async ({ config, logger, scope }) => {
   );
   await detecting.start();
 });
-
-function streamSizes(config: Config<"detector">) {
-  return {
-    longestWindowSeconds: longestWindowSeconds(config),
-    synStorage: config.synStorage,
-    synBytes: config.synStreamBytes,
-    verdictMessages: config.maxVerdicts,
-    historySeconds: config.historySeconds,
-    historyBytes: config.historyBytes,
-    replicas: config.streamReplicas,
-  };
-}

@@ -107,6 +107,14 @@ export class Enforcer {
     return [...this.#maps.keys()];
   }
 
+  /** Why blocks aren't kept equal to the verdicts; undefined: they are. */
+  whyNotEnforcing(): string | undefined {
+    const waitingFor = this.#options.interfaces.filter((name) => !this.#maps.has(name));
+    if (waitingFor.length > 0)
+      return `waiting for capture to pin the maps of ${waitingFor.join(", ")}`;
+    return this.#isListComplete ? undefined : "the list of verdicts isn't read yet";
+  }
+
   take(message: VerdictMessage): void {
     const change = this.#change(message);
     this.#sequence = message.sequence;

@@ -10,7 +10,7 @@ import { createEnforcerTelemetry } from "./telemetry.ts";
 const TEND_INTERVAL_MS = 500;
 const VERDICT_PREFETCH = 10_000;
 
-await runService("enforcer", async ({ config, logger, scope, fail }) => {
+await runService("enforcer", async ({ config, logger, scope, health, fail }) => {
   const { host, interfaces, bpffsDir: pinDir } = config;
   const instance = processInstance(host);
   const options = { servers: config.natsServers, name: `enforcer ${host}`, logger };
@@ -24,6 +24,8 @@ await runService("enforcer", async ({ config, logger, scope, fail }) => {
     new Enforcer({ host, interfaces, pinDir, allowed, events: telemetry.events }),
   );
   enforcer.tend();
+  health.require(() => bus.whyNotConnected());
+  health.require(() => enforcer.whyNotEnforcing());
   const verdicts = scope.own(
     new StreamReader({
       bus,

@@ -15,7 +15,7 @@ const service = "metrics";
 /** Milliseconds since the Unix epoch on the monotonic clock: a step of NTP makes nobody depart. */
 const now = () => performance.timeOrigin + performance.now();
 
-await runService(service, async ({ config, logger, scope }) => {
+await runService(service, async ({ config, logger, scope, health }) => {
   const { host, natsServers: servers, prometheusAddress: address, prometheusPort: port } = config;
   const instance = processInstance(host);
 
@@ -34,6 +34,8 @@ await runService(service, async ({ config, logger, scope }) => {
     onRejected: (rejection) => rejections.add(rejection),
   });
   const readiness = new Readiness({ heardMs: () => intake.heardMs, now });
+
+  health.require(() => readiness.whyNot());
 
   // It listens before NATS is there: /readyz then says what is missing.
   const routes = createRoutes({

@@ -1,3 +1,6 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import { fileURLToPath } from "node:url";
 import { bundleService, ServiceProcess } from "../../support/service-process.ts";
@@ -56,6 +59,24 @@ describe("start", () => {
     const warnings = service.lines.filter(({ level }) => level === "warn");
     expect(warnings.length).toBe(1);
     expect(String(warnings[0]?.["variable"])).toContain("PW_PROMETEUS_PORT");
+  });
+
+  test("writes how the service is to the health file once it is ready, and removes it at the end", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "packetwatch-health-"));
+    const file = join(folder, "health");
+    start("orderly", { PW_HEALTH_FILE: file });
+    await service.logged("ready");
+    expect(readFileSync(file, "utf8")).toBe("ok\n");
+    service.signal("SIGTERM");
+    expect(await service.exit()).toBe(0);
+    expect(existsSync(file)).toBe(false);
+    rmSync(folder, { recursive: true });
+  });
+
+  test("whose health file can't be written says so, and exits with 1", async () => {
+    start("orderly", { PW_HEALTH_FILE: "/proc/health" });
+    expect(await service.exit()).toBe(1);
+    expect(fatalLines()).toMatchObject([{ code: "HEALTH_FILE" }]);
   });
 
   test("that fails with an operating error says it in one line, closes what was opened, exits with 1", async () => {
