@@ -16,7 +16,7 @@ VITEST := node_modules/.bin/vitest run
 BPF_OBJECT := $(BUILD)/packetwatch.bpf.o
 BPF_CFLAGS := -g -O2 -target bpf -Wall -Werror
 # <asm/types.h> lies in a folder of the host's architecture, which the bpf target doesn't search.
-BPF_INCLUDES = -I/usr/include/$(shell gcc -print-multiarch)
+BPF_INCLUDES := -I/usr/include/$(shell uname -m)-linux-gnu
 
 TYPESCRIPT = $(shell find libs services cli -name '*.ts' -not -name '*.test.ts' -not -path '*/node_modules/*')
 SUITES = $(shell find test -name '*.ts' -not -name '*.test.ts' -not -path '*/node_modules/*')

@@ -1,0 +1,88 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import { type Variable, variables } from "./variables.ts";
+
+type Service = {
+  readonly environment?: Readonly<Record<string, string | number | null>>;
+  readonly [key: string]: unknown;
+};
+type ComposeFile = {
+  readonly "x-variables": Readonly<Record<string, null>>;
+  readonly services: Readonly<Record<string, Service>>;
+};
+
+const file = new URL("../../../docker-compose.yml", import.meta.url);
+const compose = parse(readFileSync(file, "utf8"), { merge: true }) as ComposeFile;
+
+/** What a container is told by its image or by the stack, whatever the host's environment says. */
+const fixed = ["PW_BPF_OBJECT", "PW_HEALTH_FILE"];
+/** Handed on with a value, because the stack's network is another than the host's. */
+const translated = ["PW_NATS_URL", "PW_PROMETHEUS_PORT", "PW_PROMETHEUS_ADDRESS"];
+
+const ofServices = Object.values<Variable>(variables)
+  .filter(({ readBy }) => readBy.some((reader) => reader !== "cli"))
+  .map(({ name }) => name);
+
+describe("docker-compose.yml", () => {
+  it("hands every variable that a service reads to its containers, and no other", () => {
+    const handedOn = ofServices.filter((name) => ![...fixed, ...translated].includes(name));
+    expect(Object.keys(compose["x-variables"]).toSorted()).toEqual(handedOn.toSorted());
+  });
+
+  it("gives none of them a default of its own: those of the variables hold", () => {
+    expect(Object.values(compose["x-variables"]).every((value) => value === null)).toBe(true);
+  });
+
+  it.each(["capture", "enforcer", "detector", "metrics", "provision"])(
+    "tells %s where NATS is",
+    (name) => {
+      expect(compose.services[name]?.environment).toHaveProperty("PW_NATS_URL");
+    },
+  );
+
+  it("uses only variables that are in docs/variables.md", () => {
+    const used = readFileSync(file, "utf8").match(/PW_[A-Z0-9_]+/g) ?? [];
+    const known = new Set(Object.values<Variable>(variables).map(({ name }) => name));
+    expect(used.filter((name) => !known.has(name))).toEqual([]);
+  });
+
+  it.each(Object.entries(compose.services))(
+    "%s has no privileges but those it is given one by one, and bounds on what it takes",
+    (_, service) => {
+      expect(service).toMatchObject({
+        read_only: true,
+        cap_drop: ["ALL"],
+        security_opt: ["no-new-privileges:true"],
+        logging: { driver: "json-file", options: { "max-size": "10m", "max-file": "3" } },
+      });
+      expect(service).toHaveProperty("mem_limit");
+      expect(service).toHaveProperty("restart");
+      expect(service).not.toHaveProperty("privileged");
+    },
+  );
+
+  it("gives capabilities to capture and enforcer alone, and the host's network too", () => {
+    const having = (key: string) =>
+      Object.entries(compose.services).flatMap(([name, service]) =>
+        service[key] === undefined ? [] : [[name, service[key]]],
+      );
+    expect(having("cap_add")).toEqual([
+      ["capture", ["BPF", "NET_ADMIN", "PERFMON"]],
+      ["enforcer", ["BPF"]],
+    ]);
+    expect(having("network_mode")).toEqual([
+      ["capture", "host"],
+      ["enforcer", "host"],
+    ]);
+    expect(having("user")).toEqual([
+      ["capture", "root"],
+      ["enforcer", "root"],
+    ]);
+  });
+
+  it("leaves the detector free to be scaled: no fixed name, no port", () => {
+    expect(compose.services["detector"]).not.toHaveProperty("container_name");
+    expect(compose.services["detector"]).not.toHaveProperty("ports");
+  });
+});
