@@ -8,6 +8,7 @@ import { detachCommand } from "./detach/detach-command.ts";
 import { provisionCommand } from "./provision/provision-command.ts";
 import { recordCommand } from "./recording/record-command.ts";
 import { replayCommand } from "./recording/replay-command.ts";
+import { statusCommand } from "./status/status-command.ts";
 import { tailCommand } from "./tail/tail-command.ts";
 import { downCommand, upCommand } from "./up.ts";
 
@@ -24,6 +25,7 @@ export function createProgram(): Command {
     .exitOverride();
   upCommand(program);
   downCommand(program);
+  statusCommand(program);
   tailCommand(program);
   blockedCommand(program);
   blockCommand(program);
@@ -40,6 +42,7 @@ function programHelp(): string {
 Examples:
   packetwatch up                              start everything on this host, and print the table
   PW_IFDEV=eth0,eth1 packetwatch up --detach  the same in the background, on two interfaces
+  packetwatch status                          is the fleet healthy, and if not, why
   packetwatch tail --format line              watch attempts and blocks, one sentence a line
   packetwatch blocked                         list who is blocked, and why
   packetwatch block 192.0.2.56 --ttl 2h       block a source on every host

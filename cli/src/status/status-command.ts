@@ -1,0 +1,66 @@
+/** `packetwatch status`: what is there, what is amiss, and who is not heard. */
+import { isatty } from "node:tty";
+import type { Bus } from "@packetwatch/bus";
+import { type Environment, environment, loadConfig } from "@packetwatch/config";
+import type { Command } from "commander";
+import { withBus } from "../block-list/with-bus.ts";
+import { jsonOption, timeoutOption } from "../options.ts";
+import { jsonText } from "../printable.ts";
+import { exitCodes } from "../report-failure.ts";
+import { print, usesColours } from "../terminal.ts";
+import { diagnose } from "./diagnose.ts";
+import { type FleetFacts, readFleetFacts } from "./fleet-facts.ts";
+import { fleetStatus } from "./fleet-status.ts";
+import { renderStatus, type StatusPaint, type StatusReport, statusJson } from "./render-status.ts";
+
+type StatusFlags = { readonly color: boolean; readonly timeout: number; readonly json?: true };
+
+export function statusCommand(program: Command, from: Environment = environment): void {
+  program
+    .command("status")
+    .description("tell whether the fleet is healthy: hosts, detectors, streams, NATS")
+    .option("--no-color", "no colours on a terminal either (also: NO_COLOR)")
+    .addOption(timeoutOption())
+    .addOption(jsonOption())
+    .addHelpText("after", statusHelp)
+    .action((flags: StatusFlags) => status(flags, from));
+}
+
+const statusHelp = `
+What is amiss comes first. The exit code is 0 where nothing is, and 1 where the
+fleet is degraded: a host or all detectors are silent, a shard is read by nobody,
+a list is nearly full. Who was heard within the last day and is no more is named.
+
+SEEN, DROPPED and LOST count connection attempts since the host's program was
+loaded; LOST ones were seen, and never judged. LAG counts batches that wait for a
+detector, BEHIND verdicts that wait for an enforcer.
+
+Examples:
+  packetwatch status
+  packetwatch status --json | jq -r '.reasons[]'
+  packetwatch status > /dev/null || echo degraded
+`;
+
+async function status(flags: StatusFlags, from: Environment): Promise<void> {
+  const config = loadConfig("cli", from);
+  const timeoutMs = flags.timeout * 1000;
+  const work = (bus: Bus): Promise<FleetFacts> => readFleetFacts(bus, timeoutMs);
+  const facts = await withBus({ config, command: "status", timeoutMs, work });
+  const status = fleetStatus(facts);
+  const report: StatusReport = { facts, status, diagnosis: diagnose(facts, status) };
+  const isColoured = usesColours({
+    isTerminal: isatty(process.stdout.fd),
+    isWanted: flags.color,
+    environment: from,
+  });
+  print(
+    flags.json ? jsonText(statusJson(report)) : renderStatus(report, isColoured ? coloured : plain),
+  );
+  if (report.diagnosis.reasons.length > 0) process.exitCode = exitCodes.failed;
+}
+
+const plain: StatusPaint = { good: (text) => text, bad: (text) => text };
+const coloured: StatusPaint = {
+  good: (text) => `\u001b[32m${text}\u001b[0m`,
+  bad: (text) => `\u001b[31m${text}\u001b[0m`,
+};
