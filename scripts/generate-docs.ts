@@ -1,5 +1,6 @@
 // Writes the pages that are generated from code: `make docs`. Run it in the repository's root.
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { readFileSync } from "node:fs";
+import { mkdir, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { renderVariablesPage } from "@packetwatch/config";
 import {
@@ -9,10 +10,10 @@ import {
   renderJsonSchema,
 } from "@packetwatch/contracts/published";
 import { renderMetricsPage } from "@packetwatch/telemetry";
+import { embedExamples } from "./embed-examples.ts";
 
-const synBatchGrammar = leadingComment(
-  await readFile("libs/contracts/src/syn-batch.v1.ts", "utf8"),
-);
+const readText = (path: string) => readFileSync(path, "utf8");
+const synBatchGrammar = leadingComment(readText("libs/contracts/src/syn-batch.v1.ts"));
 
 /** Each page with its renderer. A unit test beside the renderer fails when the page differs. */
 const pages: readonly { readonly path: string; readonly render: () => string }[] = [
@@ -23,6 +24,11 @@ const pages: readonly { readonly path: string; readonly render: () => string }[]
     path: `docs/schemas/${name}.json`,
     render: () => renderJsonSchema(name),
   })),
+  // Its text is written by hand; the programs in it are the files of examples/.
+  {
+    path: "docs/integrations.md",
+    render: () => embedExamples(readText("docs/integrations.md"), readText),
+  },
 ];
 
 for (const { path, render } of pages) {

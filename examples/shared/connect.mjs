@@ -1,0 +1,24 @@
+// Connects as the `nats` command does: NATS_URL, and paths in NATS_NKEY or NATS_CREDS, NATS_CA, NATS_CERT and NATS_KEY.
+import { readFileSync } from "node:fs";
+import { connect, credsAuthenticator, nkeyAuthenticator, nkeys } from "@nats-io/transport-node";
+
+export function connectToNats(name) {
+  const { NATS_URL = "nats://127.0.0.1:4222" } = process.env;
+  const servers = NATS_URL.split(",");
+  return connect({ servers, name, maxReconnectAttempts: -1, ...identity(), ...tls() });
+}
+
+function identity() {
+  const { NATS_NKEY, NATS_CREDS } = process.env;
+  if (NATS_CREDS) return { authenticator: credsAuthenticator(readFileSync(NATS_CREDS)) };
+  if (!NATS_NKEY) return {};
+  const seed = new TextEncoder().encode(readFileSync(NATS_NKEY, "utf8").trim());
+  // Packetwatch's roles give each key an inbox of its own.
+  const inboxPrefix = `_INBOX.${nkeys.fromSeed(seed).getPublicKey()}`;
+  return { authenticator: nkeyAuthenticator(seed), inboxPrefix };
+}
+
+function tls() {
+  const { NATS_CA: caFile, NATS_CERT: certFile, NATS_KEY: keyFile } = process.env;
+  return caFile || certFile ? { tls: { caFile, certFile, keyFile } } : {};
+}
