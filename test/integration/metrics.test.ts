@@ -1,173 +1,33 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { type Bus, connectBus, TelemetryPublisher } from "@packetwatch/bus";
 import { type KernelCounters, readRingLedger } from "@packetwatch/contracts";
 import { createKernelMetrics, createServiceMetrics, processInstance } from "@packetwatch/telemetry";
-import { build } from "esbuild";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import type { ExpositionFormat } from "../../services/metrics/src/exposition.ts";
-import {
-  type ParsedFamily,
-  parseExposition,
-  valueOf,
-} from "../../services/metrics/src/testing/exposition-parser.ts";
+import { afterEach, describe, expect, it } from "vitest";
+import { valueOf } from "../../services/metrics/src/testing/exposition-parser.ts";
 import { waitUntil } from "../support/eventually.ts";
+import { CounterWatch, METRICS_HOST, MetricsProcess } from "../support/metrics-process.ts";
 import { freePort, type NatsServer, startNats } from "../support/nats.ts";
 import { checkMetrics, loadOpenMetrics } from "../support/promtool.ts";
 
-const HOST = "test-host";
+const HOST = METRICS_HOST;
 const DEPARTED_MS = 10_000;
 const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
-let folder: string;
-let program: string;
 const running: { close(): Promise<void> | void }[] = [];
-
-beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), "packetwatch-metrics-"));
-  program = join(folder, "metrics.mjs");
-  await build({
-    entryPoints: ["services/metrics/src/main.ts"],
-    outfile: program,
-    bundle: true,
-    platform: "node",
-    format: "esm",
-    banner: {
-      js: 'import { createRequire as __r } from "node:module"; const require = __r(import.meta.url);',
-    },
-  });
-});
 
 afterEach(async () => {
   for (const one of running.splice(0).reverse()) await one.close();
 });
 
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-/** The real service, as its own process. */
-class MetricsProcess {
-  readonly #child: ChildProcess;
-  readonly #url: string;
-  #log = "";
-
-  constructor(natsUrl: string, port: number) {
-    this.#url = `http://127.0.0.1:${port}`;
-    this.#child = spawn(process.execPath, [program], {
-      env: {
-        PATH: process.env["PATH"],
-        PW_NATS_URL: natsUrl,
-        PW_PROMETHEUS_PORT: String(port),
-        PW_PROMETHEUS_ADDRESS: "127.0.0.1",
-        PW_HOST: HOST,
-      },
-      stdio: ["ignore", "pipe", "inherit"],
-    });
-    this.#child.stdout?.on("data", (chunk: Buffer) => (this.#log += chunk.toString()));
-    running.push(this);
-  }
-
-  get log(): string {
-    return this.#log;
-  }
-
-  async status(path: string): Promise<number> {
-    return (await fetch(this.#url + path)).status;
-  }
-
-  async text(path: string): Promise<string> {
-    return (await fetch(this.#url + path)).text();
-  }
-
-  async page(format: ExpositionFormat = "prometheus"): Promise<string> {
-    const accept = format === "openmetrics" ? "application/openmetrics-text" : "text/plain";
-    const response = await fetch(`${this.#url}/metrics`, { headers: { accept } });
-    if (response.status !== 200) throw new Error(`/metrics is ${response.status}`);
-    return response.text();
-  }
-
-  async scrape(format: ExpositionFormat = "prometheus"): Promise<ParsedFamily[]> {
-    return parseExposition(await this.page(format), format);
-  }
-
-  async value(name: string, labels: Record<string, string> = {}): Promise<number | undefined> {
-    return valueOf(await this.scrape(), name, labels);
-  }
-
-  waitForStatus(path: string, status: number): Promise<boolean> {
-    const what = `${path} to be ${status}`;
-    return waitUntil(async () => (await this.status(path)) === status, { timeoutMs: 15_000, what });
-  }
-
-  waitForValue(name: string, value: number, labels: Record<string, string> = {}): Promise<boolean> {
-    return waitUntil(async () => (await this.value(name, labels)) === value, {
-      timeoutMs: 10_000,
-      what: `${name} to be ${value}`,
-    });
-  }
-
-  /** The exit code. */
-  async ended(): Promise<number | null> {
-    if (this.#child.exitCode === null) await once(this.#child, "exit");
-    return this.#child.exitCode;
-  }
-
-  stop(): Promise<number | null> {
-    this.#child.kill("SIGTERM");
-    return this.ended();
-  }
-
-  async close(): Promise<void> {
-    this.#child.kill("SIGKILL");
-    await this.ended();
-  }
-}
-
-/** Scrapes again and again, and notes every counter that goes back or vanishes. */
-class CounterWatch {
-  readonly #watching: Promise<void>;
-  readonly #last = new Map<string, number>();
-  readonly #backward: string[] = [];
-  #scrapes = 0;
-  #isStopped = false;
-
-  constructor(metrics: MetricsProcess) {
-    this.#watching = this.#watch(metrics);
-  }
-
-  async stop(): Promise<{ scrapes: number; backward: readonly string[] }> {
-    this.#isStopped = true;
-    await this.#watching;
-    return { scrapes: this.#scrapes, backward: this.#backward };
-  }
-
-  async #watch(metrics: MetricsProcess): Promise<void> {
-    while (!this.#isStopped) {
-      this.#compare(await metrics.scrape());
-      this.#scrapes++;
-    }
-  }
-
-  #compare(families: readonly ParsedFamily[]): void {
-    const counting = families.filter(({ type }) => type !== "gauge");
-    const samples = counting.flatMap((family) => family.samples);
-    const now = new Map(
-      samples.map(({ name, labels, value }) => [name + JSON.stringify(labels), value]),
-    );
-    for (const [key, value] of this.#last) {
-      const next = now.get(key);
-      if (next === undefined || next < value) this.#backward.push(`${key}: ${value} -> ${next}`);
-    }
-    for (const [key, value] of now) this.#last.set(key, value);
-  }
+function launch(natsUrl: string, port: number): MetricsProcess {
+  const metrics = new MetricsProcess(natsUrl, port);
+  running.push(metrics);
+  return metrics;
 }
 
 async function start(): Promise<{ nats: NatsServer; metrics: MetricsProcess }> {
   const nats = await startNats();
   running.push({ close: () => nats.stop() });
-  const metrics = new MetricsProcess(nats.url, await freePort());
+  const metrics = launch(nats.url, await freePort());
   await metrics.waitForStatus("/readyz", 200);
   return { nats, metrics };
 }
@@ -221,20 +81,21 @@ function startCapture(bus: Bus, kernel: { seen: number; instance: string }) {
 }
 
 describe("without NATS", () => {
-  it("lives, serves zero, isn't ready and stops at SIGTERM", async () => {
-    const metrics = new MetricsProcess("nats://127.0.0.1:1", await freePort());
+  it("lives, serves its own series alone, isn't ready and stops at SIGTERM", async () => {
+    const metrics = launch("nats://127.0.0.1:1", await freePort());
     await metrics.waitForStatus("/healthz", 200);
     expect(await metrics.status("/readyz")).toBe(503);
     expect(await metrics.text("/readyz")).toContain("not connected to NATS yet");
-    expect(await metrics.value("conn_count_total")).toBe(0);
+    expect(await metrics.value("packetwatch_metrics_messages_total")).toBe(0);
+    expect(await metrics.value("conn_count_total")).toBeUndefined();
     expect(await metrics.stop()).toBe(0);
   });
 
   it("a taken port is one message with the way out, and exit code 1", async () => {
     const port = await freePort();
-    const first = new MetricsProcess("nats://127.0.0.1:1", port);
+    const first = launch("nats://127.0.0.1:1", port);
     await first.waitForStatus("/healthz", 200);
-    const second = new MetricsProcess("nats://127.0.0.1:1", port);
+    const second = launch("nats://127.0.0.1:1", port);
     expect(await second.ended()).toBe(1);
     expect(second.log).toMatch(/EADDRINUSE.*PW_PROMETHEUS_PORT/);
   });
@@ -318,6 +179,24 @@ describe("with NATS", () => {
     expect(valueOf(text, "conn_count_total")).toBe(3);
     const origin = { service: "capture", host: HOST };
     expect(valueOf(text, "packetwatch_metrics_live_instances", origin)).toBe(0);
+  });
+
+  it("a restart shows no sum before everybody was heard, so none is smaller than before", async () => {
+    const { nats, metrics } = await start();
+    startCapture(await connect(nats), { seen: 9, instance: "k-1" });
+    startCapture(await connect(nats), { seen: 4, instance: "k-2" });
+    await metrics.waitForValue("conn_count_total", 13);
+    expect(await metrics.stop()).toBe(0);
+    const again = launch(nats.url, metrics.port);
+    const seen = new Set<number | undefined>();
+    const isBack = async () => {
+      seen.add(await again.value("conn_count_total"));
+      return seen.has(13);
+    };
+    await waitUntil(isBack, { timeoutMs: 15_000, what: "the sum to be back" });
+    seen.delete(undefined);
+    expect([...seen]).toEqual([13]);
+    expect(await again.status("/readyz")).toBe(200);
   });
 
   it("is not ready while NATS is away, keeps its totals, and recovers", async () => {

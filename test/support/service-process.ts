@@ -13,9 +13,9 @@ const EXIT_TIMEOUT_MS = 20_000;
 const BUNDLES = fileURLToPath(new URL("../../build/test/services", import.meta.url));
 
 /** Bundles a TypeScript file, which Node 20 can't run; returns what it can. */
-export function bundleService(file: string): string {
+export function bundleService(file: string, name: string = basename(file, ".ts")): string {
   mkdirSync(BUNDLES, { recursive: true });
-  const outfile = join(BUNDLES, `${basename(file, ".ts")}.js`);
+  const outfile = join(BUNDLES, `${name}.js`);
   // CommonJS packages inside an ES module bundle (pino, prom-client) still call require().
   const require =
     'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);';

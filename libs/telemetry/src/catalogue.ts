@@ -5,6 +5,8 @@ import {
   gauge,
   histogram,
   type MetricCatalogue,
+  type MetricDefinition,
+  type MetricService,
   metricServices,
 } from "./metric-definition.ts";
 
@@ -513,3 +515,9 @@ export const catalogue = {
 
 export type Catalogue = typeof catalogue;
 export type MetricName = keyof Catalogue;
+
+/** The metrics that a service publishes. */
+export function catalogueOf(service: MetricService): MetricCatalogue {
+  const all = Object.entries<MetricDefinition>(catalogue);
+  return Object.fromEntries(all.filter(([, { services }]) => services.includes(service)));
+}

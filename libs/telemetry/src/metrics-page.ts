@@ -11,7 +11,12 @@ export function renderMetricsPage(): string {
 OpenMetrics. Each instance of a service publishes its own once a second on NATS; a counter is the sum over all instances
 that have ever been heard, so it goes on when one of them ends, and starts anew only with \`metrics\` itself. A gauge of an
 instance that is silent for 10 seconds vanishes; "merged by" says what becomes of a gauge that several instances have
-with the same labels. No address is a label.
+with the same labels. No address is a label. What a restart of \`metrics\` does to the numbers is in
+[alerts.md](alerts.md#what-restarts-do-to-the-numbers), with the alerts and the dashboard.
+
+\`/healthz\` is 200 as long as the process answers. \`/readyz\` is 200 when the totals can be trusted, else 503 with the
+reason: no connection to NATS, nothing heard for 5 seconds (\`metrics\` hears itself), or the first two seconds, in which
+\`/metrics\` has its own series alone.
 
 This page is generated from \`libs/telemetry/src/catalogue.ts\` by \`make docs\`; a test fails where it differs.
 

@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram, type Metric, Registry } from "prom-client";
-import { type Catalogue, catalogue, type MetricName } from "./catalogue.ts";
+import { type Catalogue, catalogueOf, type MetricName } from "./catalogue.ts";
 import type { LabelDefinitions, MetricDefinition, MetricService } from "./metric-definition.ts";
 import { ProcessMonitor } from "./process-metrics.ts";
 import { PACKETWATCH_VERSION } from "./version.ts";
@@ -55,7 +55,7 @@ export class ServiceMetrics<S extends MetricService> {
   readonly #raised = new Map<string, number>();
 
   constructor({ service, host }: ServiceMetricsOptions<S>) {
-    for (const [name, definition] of definitionsOf(service)) {
+    for (const [name, definition] of Object.entries(catalogueOf(service))) {
       const metric = createMetric(name, definition, this.registry);
       startAtZero(metric, definition, { service, host });
     }
@@ -141,11 +141,6 @@ class ReadingRegistry extends Registry {
   #callHooks(): void {
     for (const hook of this.hooks) hook();
   }
-}
-
-function definitionsOf(service: MetricService): [string, MetricDefinition][] {
-  const all = Object.entries<MetricDefinition>(catalogue);
-  return all.filter(([, { services }]) => services.includes(service));
 }
 
 function createMetric(name: string, definition: MetricDefinition, registry: Registry): Metric {

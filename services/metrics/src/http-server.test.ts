@@ -45,6 +45,30 @@ describe("GET", () => {
     expect(await response.text()).toBe(`metrics as ${format} ü\n`);
   });
 
+  it.each([
+    ["gzip", "gzip"],
+    ["deflate, GZIP;q=0.5", "gzip"],
+    ["gzip;q=0", null],
+    ["gzip;q=0.000, identity", null],
+    ["br, x-gzip", null],
+    ["", null],
+  ] as const)("a long page with Accept-Encoding '%s' is encoded as %s", async (accepted, used) => {
+    const body = "packetwatch_syn_seen_total 1\n".repeat(1000);
+    const page = () => ({ status: 200, contentType: "text/plain", body });
+    const { url } = await start({ "/metrics": page });
+    const response = await fetch(`${url}/metrics`, { headers: { "accept-encoding": accepted } });
+    expect(response.headers.get("content-encoding")).toBe(used);
+    expect(await response.text()).toBe(body);
+    const sentBytes = Number(response.headers.get("content-length"));
+    expect(used === null ? sentBytes === body.length : sentBytes < body.length / 10).toBe(true);
+  });
+
+  it("a short answer is not compressed", async () => {
+    const { url } = await start();
+    const response = await fetch(`${url}/healthz`, { headers: { "accept-encoding": "gzip" } });
+    expect(response.headers.get("content-encoding")).toBeNull();
+  });
+
   it("/healthz is 200 while /readyz is 503 and says why", async () => {
     const { url } = await start({}, "not connected");
     expect((await fetch(`${url}/healthz`)).status).toBe(200);

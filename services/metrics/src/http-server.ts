@@ -6,6 +6,10 @@ import {
   type ServerResponse,
 } from "node:http";
 import type { AddressInfo } from "node:net";
+import { promisify } from "node:util";
+import { gzip } from "node:zlib";
+
+const compress = promisify(gzip);
 
 /** Requests have no body and a few headers: what is larger or slower is refused. */
 const MAX_HEADER_BYTES = 8 * 1024;
@@ -14,6 +18,8 @@ const REQUEST_TIMEOUT_MS = 5000;
 /** A connection that neither sends nor takes anything for this long is closed. */
 const IDLE_TIMEOUT_MS = 15_000;
 const CLOSE_TIMEOUT_MS = 1000;
+/** What fits into one packet gains nothing. */
+const COMPRESS_FROM_BYTES = 1400;
 
 export type HttpReply = {
   readonly status: number;
@@ -97,10 +103,11 @@ async function serve(
   { routes, onError }: HttpServerOptions,
 ): Promise<void> {
   try {
-    send(request, response, await answer(request, response, routes));
+    await send(request, response, await answer(request, response, routes));
   } catch (error) {
     onError(error);
-    send(request, response, plain(500, "this failed; the log says why"));
+    if (response.headersSent) response.destroy();
+    else await send(request, response, plain(500, "this failed; the log says why"));
   }
 }
 
@@ -127,17 +134,33 @@ function hasBody({ headers }: IncomingMessage): boolean {
   return headers["transfer-encoding"] !== undefined || Number(length) !== 0;
 }
 
-function send(request: IncomingMessage, response: ServerResponse, reply: HttpReply): void {
-  const body = Buffer.from(reply.body);
+async function send(
+  request: IncomingMessage,
+  response: ServerResponse,
+  reply: HttpReply,
+): Promise<void> {
+  const plainBody = Buffer.from(reply.body);
+  const isCompressed = plainBody.byteLength >= COMPRESS_FROM_BYTES && takesGzip(request);
+  const body = isCompressed ? await compress(plainBody) : plainBody;
+  if (isCompressed) response.setHeader("content-encoding", "gzip");
   response.writeHead(reply.status, {
     "content-type": reply.contentType,
     "content-length": body.byteLength,
     "cache-control": "no-store",
+    vary: "accept, accept-encoding",
     "x-content-type-options": "nosniff",
   });
   response.end(request.method === "HEAD" ? undefined : body);
   // Without this, Node would read a refused body to its end.
   if (reply.status === 413) response.once("finish", () => request.destroy());
+}
+
+function takesGzip({ headers }: IncomingMessage): boolean {
+  const codings = String(headers["accept-encoding"] ?? "").split(",");
+  return codings.some((coding) => {
+    const [name = "", ...parameters] = coding.split(";").map((part) => part.trim().toLowerCase());
+    return name === "gzip" && !parameters.some((parameter) => /^q=0(\.0*)?$/.test(parameter));
+  });
 }
 
 export function plain(status: number, text: string): HttpReply {

@@ -1,6 +1,11 @@
 import { connectBus, ServiceRegistration, TelemetryPublisher } from "@packetwatch/bus";
 import { runService } from "@packetwatch/runtime";
-import { catalogue, PACKETWATCH_VERSION, processInstance } from "@packetwatch/telemetry";
+import {
+  catalogue,
+  catalogueOf,
+  PACKETWATCH_VERSION,
+  processInstance,
+} from "@packetwatch/telemetry";
 import { TelemetryAggregator } from "./core/aggregator.ts";
 import { startHttpServer } from "./http-server.ts";
 import { createOwnMetrics } from "./own-metrics.ts";
@@ -19,7 +24,10 @@ await runService(service, async ({ config, logger, scope, health }) => {
   const { host, natsServers: servers, prometheusAddress: address, prometheusPort: port } = config;
   const instance = processInstance(host);
 
-  const aggregator = new TelemetryAggregator({ catalogue, startMs: now() });
+  const startMs = now();
+  const aggregator = new TelemetryAggregator({ catalogue, startMs });
+  // What is served until everybody has been heard.
+  const alone = new TelemetryAggregator({ catalogue: catalogueOf(service), startMs });
   const own = scope.own(createOwnMetrics({ host, aggregator, now }));
   const rejections = new RejectionLog({
     counter: own.counter("packetwatch_metrics_rejected_messages_total"),
@@ -33,13 +41,16 @@ await runService(service, async ({ config, logger, scope, health }) => {
     onAccepted: () => accepted.inc(),
     onRejected: (rejection) => rejections.add(rejection),
   });
-  const readiness = new Readiness({ heardMs: () => intake.heardMs, now });
+  const readiness = new Readiness({ heard: intake, now });
 
   health.require(() => readiness.whyNot());
 
   // It listens before NATS is there: /readyz then says what is missing.
   const routes = createRoutes({
-    scrape: (format) => scrape({ aggregator, own, instance, host, now }, format),
+    scrape: (format) => {
+      const served = readiness.isComplete ? aggregator : alone;
+      return scrape({ aggregator: served, own, instance, host, now }, format);
+    },
     whyNotReady: () => readiness.whyNot(),
   });
   const onError = (err: unknown) => logger.error({ err }, "a request failed");

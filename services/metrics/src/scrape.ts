@@ -6,6 +6,7 @@ import type { MetricJson } from "./core/metric-json.ts";
 import { type ExpositionFormat, renderExposition } from "./exposition.ts";
 
 export type ScrapeOptions = {
+  /** The one whose metrics are served. */
   readonly aggregator: TelemetryAggregator;
   readonly own: ServiceMetrics<"metrics">;
   readonly instance: string;

@@ -28,7 +28,7 @@ it("takes a message in, and remembers when", () => {
   const { aggregator, intake, told } = create();
   expect(intake.heardMs).toBeUndefined();
   intake.take(SUBJECT, good);
-  expect([told, intake.heardMs]).toEqual([["accepted"], 7]);
+  expect([told, intake.firstHeardMs, intake.heardMs]).toEqual([["accepted"], 7, 7]);
   expect(totalOf(aggregator, "work_total")).toBe(5);
 });
 

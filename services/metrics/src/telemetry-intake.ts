@@ -29,6 +29,7 @@ export type TelemetryIntakeOptions = {
 /** Takes telemetry messages in, and remembers when the last one came. */
 export class TelemetryIntake {
   readonly #options: TelemetryIntakeOptions;
+  #firstHeardMs: number | undefined;
   #heardMs: number | undefined;
 
   constructor(options: TelemetryIntakeOptions) {
@@ -40,9 +41,15 @@ export class TelemetryIntake {
     return this.#heardMs;
   }
 
+  /** When the first message came; undefined: none yet. */
+  get firstHeardMs(): number | undefined {
+    return this.#firstHeardMs;
+  }
+
   take(subject: string, payload: Uint8Array): void {
     const { now, onAccepted, onRejected } = this.#options;
     this.#heardMs = now();
+    this.#firstHeardMs ??= this.#heardMs;
     try {
       const rejection = this.#ingest(subject, payload, this.#heardMs);
       if (rejection) onRejected(rejection);
