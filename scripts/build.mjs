@@ -22,7 +22,10 @@ const suites = {
 };
 
 const benches = Object.fromEntries(
-  ["all", "write-page", "xdp", "detection"].map((name) => [`bench/${name}`, `bench/${name}.ts`]),
+  ["all", "write-page", "xdp", "detection", "aggregation"].map((name) => [
+    `bench/${name}`,
+    `bench/${name}.ts`,
+  ]),
 );
 
 const docs = { "generate-docs": "scripts/generate-docs.ts" };

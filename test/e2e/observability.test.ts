@@ -26,7 +26,7 @@ beforeAll(async () => {
   prometheus = cleanup.own(await Prometheus.start(`127.0.0.1:${port}`));
   await seesAtLeast("packetwatch_syn_seen_total", 0);
   const source = await site.addBlockedSource();
-  expect(await site.visit(source)).toBe("timed out");
+  await site.visit(source);
   await seesAtLeast("packetwatch_syn_dropped_total", 1);
   // rate() wants two samples.
   await seesAtLeast("rate(packetwatch_metrics_messages_total[1m])", 0.01);

@@ -61,7 +61,9 @@ export class Prometheus {
   /** An instant query; throws where the expression can't be parsed or evaluated. */
   async query(expression: string): Promise<readonly QueryResult[]> {
     const query = new URLSearchParams({ query: expression });
-    const { result } = await this.#get<{ result: QueryResult[] }>(`/api/v1/query?${query}`);
+    const { result } = await this.#get<{ result: QueryResult[] }>(
+      `/api/v1/query?${query.toString()}`,
+    );
     return result;
   }
 

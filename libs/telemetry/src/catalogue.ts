@@ -1,24 +1,21 @@
-import { type ContractErrorCode, ringLossReasons, unparsedReasons } from "@packetwatch/contracts";
+import type { ContractErrorCode } from "@packetwatch/contracts";
 import { SHARD_COUNT } from "@packetwatch/net";
+import { kernelCatalogue, perInterface } from "./kernel-catalogue.ts";
 import {
   counter,
   gauge,
   histogram,
   type MetricCatalogue,
-  type MetricDefinition,
-  type MetricService,
   metricServices,
 } from "./metric-definition.ts";
 
 const process = ["capture", "detector", "enforcer", "metrics"] as const;
-const kernel = ["kernel"] as const;
 const capture = ["capture"] as const;
 const detector = ["detector"] as const;
 const enforcer = ["enforcer"] as const;
 const metrics = ["metrics"] as const;
 
 const perHost = { host: "any" } as const;
-const perInterface = { host: "any", interface: "any" } as const;
 const perProcess = { service: process, host: "any" } as const;
 
 /** Every code, so that each series is there, at zero, before its first rejection. */
@@ -48,78 +45,7 @@ export const catalogue = {
     help: "number of new connections",
   }),
 
-  packetwatch_syn_seen_total: counter({
-    services: kernel,
-    unit: "packets",
-    labels: { ...perInterface, family: ["ipv4", "ipv6"] },
-    help: "Connection attempts (SYN without ACK) that the XDP program saw; each is reported, dropped, or lost to a full ring",
-  }),
-  packetwatch_syn_reported_total: counter({
-    services: kernel,
-    unit: "packets",
-    labels: perInterface,
-    help: "Connection attempts written to the ring buffer",
-  }),
-  packetwatch_syn_passed_total: counter({
-    services: kernel,
-    unit: "packets",
-    labels: perInterface,
-    help: "Connection attempts let through to the network stack: those reported, and those that found the ring full",
-  }),
-  packetwatch_syn_ring_full_total: counter({
-    services: kernel,
-    unit: "packets",
-    labels: perInterface,
-    help: "Connection attempts passed, and lost to detection because the ring buffer was full (PW_RING_BYTES)",
-  }),
-  packetwatch_syn_dropped_total: counter({
-    services: kernel,
-    unit: "packets",
-    labels: perInterface,
-    help: "Connection attempts of blocked sources, dropped",
-  }),
-  packetwatch_syn_published_total: counter({
-    services: kernel,
-    unit: "packets",
-    labels: perInterface,
-    help: "Reported connection attempts that NATS has acknowledged; kept beside the ring, through all restarts of capture",
-  }),
-  packetwatch_syn_lost_total: counter({
-    services: kernel,
-    unit: "packets",
-    labels: { ...perInterface, reason: ringLossReasons },
-    help: "Reported connection attempts that were never published (PW_PUBLISH_BUFFER_BYTES, PW_DRAIN_TIMEOUT); `crash`: on their way when capture was killed, and perhaps stored",
-  }),
-  packetwatch_syn_would_drop_total: counter({
-    services: kernel,
-    unit: "packets",
-    labels: perInterface,
-    help: "Connection attempts of blocked sources, passed because enforcement is off (PW_ENFORCE)",
-  }),
-  packetwatch_syn_allowed_total: counter({
-    services: kernel,
-    unit: "packets",
-    labels: perInterface,
-    help: "Connection attempts of allow-listed sources: they pass, and never count as a scan",
-  }),
-  packetwatch_syn_spared_total: counter({
-    services: kernel,
-    unit: "packets",
-    labels: perInterface,
-    help: "Connection attempts of blocked sources, passed because the source is allow-listed",
-  }),
-  packetwatch_syn_flags_hidden_total: counter({
-    services: kernel,
-    unit: "packets",
-    labels: perInterface,
-    help: "First fragments that end before the TCP flags, taken for connection attempts",
-  }),
-  packetwatch_unparsed_packets_total: counter({
-    services: kernel,
-    unit: "packets",
-    labels: { ...perInterface, reason: unparsedReasons },
-    help: "Packets that could not be parsed and were passed, by the header that stopped it",
-  }),
+  ...kernelCatalogue,
 
   packetwatch_capture_records_total: counter({
     services: capture,
@@ -515,9 +441,3 @@ export const catalogue = {
 
 export type Catalogue = typeof catalogue;
 export type MetricName = keyof Catalogue;
-
-/** The metrics that a service publishes. */
-export function catalogueOf(service: MetricService): MetricCatalogue {
-  const all = Object.entries<MetricDefinition>(catalogue);
-  return Object.fromEntries(all.filter(([, { services }]) => services.includes(service)));
-}

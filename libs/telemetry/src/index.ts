@@ -1,3 +1,4 @@
+export * from "./catalogue-of.ts";
 export * from "./catalogue.ts";
 export * from "./instance.ts";
 export * from "./kernel-metrics.ts";

@@ -18,7 +18,7 @@ with the same labels. No address is a label. What a restart of \`metrics\` does 
 reason: no connection to NATS, nothing heard for 5 seconds (\`metrics\` hears itself), or the first two seconds, in which
 \`/metrics\` has its own series alone.
 
-This page is generated from \`libs/telemetry/src/catalogue.ts\` by \`make docs\`; a test fails where it differs.
+This page is generated from the catalogue in \`libs/telemetry/src/\` by \`make docs\`; a test fails where it differs.
 
 ${renderSeriesBound()}
 ${rows.join("\n")}`;

@@ -1,5 +1,6 @@
 import { Counter, Gauge, Histogram, type Metric, Registry } from "prom-client";
-import { type Catalogue, catalogueOf, type MetricName } from "./catalogue.ts";
+import { catalogueOf } from "./catalogue-of.ts";
+import type { Catalogue, MetricName } from "./catalogue.ts";
 import type { LabelDefinitions, MetricDefinition, MetricService } from "./metric-definition.ts";
 import { ProcessMonitor } from "./process-metrics.ts";
 import { PACKETWATCH_VERSION } from "./version.ts";

@@ -156,7 +156,7 @@ async function send(
 }
 
 function takesGzip({ headers }: IncomingMessage): boolean {
-  const codings = String(headers["accept-encoding"] ?? "").split(",");
+  const codings = (headers["accept-encoding"] ?? "").split(",");
   return codings.some((coding) => {
     const [name = "", ...parameters] = coding.split(";").map((part) => part.trim().toLowerCase());
     return name === "gzip" && !parameters.some((parameter) => /^q=0(\.0*)?$/.test(parameter));
