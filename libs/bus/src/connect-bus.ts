@@ -2,6 +2,7 @@ import { EventEmitter } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { type JetStreamClient, jetstream } from "@nats-io/jetstream";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
+import { Acknowledgements } from "./acknowledgements.ts";
 import type { Logger } from "./logger.ts";
 
 /** Two tries to connect are this far apart, plus up to the jitter: a fleet must not come back in step. */
@@ -28,6 +29,8 @@ export type ConnectBusOptions = {
 export type Bus = {
   readonly connection: NatsConnection;
   readonly jetstream: JetStreamClient;
+  /** What publishAcknowledged() goes through. */
+  readonly acknowledgements: Acknowledgements;
   readonly reconnects: () => number;
   readonly isConnected: () => boolean;
   /** Why it isn't connected; undefined: it is. */
@@ -110,6 +113,8 @@ function connectOnce({ servers, name }: ConnectBusOptions): Promise<NatsConnecti
     ignoreAuthErrorAbort: true,
     pingInterval: PING_INTERVAL_MS,
     maxPingOut: 2,
+    // The stack of every request that is made, for the case that it fails, costs more than the request.
+    noAsyncTraces: true,
   });
 }
 
@@ -134,9 +139,11 @@ function createBus(connection: NatsConnection, logger: Logger): Bus {
   });
   logger.info({ server: connection.getServer() }, "connected to NATS");
   const isConnected = () => state.connected && !connection.isClosed();
+  const acknowledgements = new Acknowledgements(connection, inboxPrefixOf(connection));
   return {
     connection,
     jetstream: jetstream(connection),
+    acknowledgements,
     reconnects: () => state.reconnects,
     isConnected,
     whyNotConnected: () =>
@@ -149,9 +156,18 @@ function createBus(connection: NatsConnection, logger: Logger): Bus {
       events.removeAllListeners();
       if (isConnected()) await drainWithin(connection, DRAIN_TIMEOUT_MS);
       await connection.close();
+      acknowledgements.close();
       await watching;
     },
   };
+}
+
+/** What the connection was told to begin its inboxes with, which may be all that it has the right to read. */
+function inboxPrefixOf(connection: NatsConnection): string | undefined {
+  const { options } = connection as NatsConnection & {
+    readonly options?: { readonly inboxPrefix?: string };
+  };
+  return options?.inboxPrefix;
 }
 
 /** Draining waits for the server, and one that is frozen or dying never answers. */

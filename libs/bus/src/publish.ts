@@ -1,9 +1,7 @@
-import { InvalidArgumentError } from "@nats-io/transport-node";
+import { headers, InvalidArgumentError, type MsgHdrs } from "@nats-io/transport-node";
+import type { Acknowledgement } from "./acknowledgements.ts";
 import { BusError } from "./bus-error.ts";
 import type { Bus } from "./connect-bus.ts";
-
-/** How long a publish may wait for its acknowledgement. */
-export const ACKNOWLEDGE_TIMEOUT_MS = 2000;
 
 export type PublishOptions = {
   /** The server drops a message whose id it has seen within the stream's duplicate window. */
@@ -12,29 +10,27 @@ export type PublishOptions = {
   readonly ttlSeconds?: number;
 };
 
-export type Acknowledgement = {
-  readonly sequence: number;
-  readonly duplicate: boolean;
-};
-
 /** Publishes to a stream and waits until it is stored; throws BusError. */
 export async function publishAcknowledged(
   bus: Bus,
   subject: string,
   payload: Uint8Array,
-  { messageId, ttlSeconds }: PublishOptions = {},
+  options: PublishOptions = {},
 ): Promise<Acknowledgement> {
   try {
-    const ack = await bus.jetstream.publish(subject, payload, {
-      timeout: ACKNOWLEDGE_TIMEOUT_MS,
-      ...(messageId === undefined ? {} : { msgID: messageId }),
-      ...(ttlSeconds ? { ttl: `${Math.ceil(ttlSeconds)}s` } : {}),
-    });
-    return { sequence: ack.seq, duplicate: ack.duplicate };
+    const publication = { subject, payload, headers: createHeaders(options) };
+    return await bus.acknowledgements.publish(publication);
   } catch (cause) {
     const detail = `publish on ${subject}: ${(cause as Error).message}`;
     // A message that is too large stays so.
     const retryable = !(cause instanceof InvalidArgumentError);
     throw new BusError("PUBLISH", subject, detail, { cause, retryable });
   }
+}
+
+function createHeaders({ messageId, ttlSeconds }: PublishOptions): MsgHdrs {
+  const created = headers();
+  if (messageId !== undefined) created.set("Nats-Msg-Id", messageId);
+  if (ttlSeconds) created.set("Nats-TTL", `${Math.ceil(ttlSeconds)}s`);
+  return created;
 }
