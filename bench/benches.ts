@@ -1,2 +1,2 @@
 /** Every bench, in the order of the page. */
-export const benches = ["xdp", "detection", "aggregation"] as const;
+export const benches = ["xdp", "capture", "detection", "reaction", "aggregation"] as const;

@@ -21,12 +21,19 @@ const suites = {
   "test/chaos-clients": "test/chaos/clients.ts",
 };
 
-const benches = Object.fromEntries(
-  ["all", "write-page", "xdp", "detection", "aggregation"].map((name) => [
-    `bench/${name}`,
-    `bench/${name}.ts`,
-  ]),
-);
+const benchPrograms = [
+  "all",
+  "write-page",
+  "xdp",
+  "capture",
+  "detection",
+  "reaction",
+  "aggregation",
+];
+const benches = {
+  ...Object.fromEntries(benchPrograms.map((name) => [`bench/${name}`, `bench/${name}.ts`])),
+  "bench/ring-load": "bench/load/ring-load.ts",
+};
 
 const docs = { "generate-docs": "scripts/generate-docs.ts" };
 

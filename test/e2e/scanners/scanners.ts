@@ -23,7 +23,7 @@ const PORTS = "1-10000";
 /** A dropped probe is not sent again, so that a blocked nmap ends in time. */
 const NMAP_COMMON = ["-n", "-Pn", "-p", PORTS, "--max-retries", "0"];
 
-function nmap(name: string, ...options: readonly string[]): Scanner {
+export function nmap(name: string, ...options: readonly string[]): Scanner {
   return {
     name: `nmap ${name}`,
     family: 4,
@@ -31,7 +31,7 @@ function nmap(name: string, ...options: readonly string[]): Scanner {
   };
 }
 
-function masscan(rate: number): Scanner {
+export function masscan(rate: number): Scanner {
   return {
     name: `masscan --rate ${rate}`,
     family: 4,

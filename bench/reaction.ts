@@ -1,0 +1,170 @@
+/** How long it takes from the deciding attempt to the block, and how far a scanner gets meanwhile. */
+import { type Bus, connectBus } from "@packetwatch/bus";
+import { createSite, pipeline, type Site } from "../test/e2e/site.ts";
+import { concludeScan, runScan, type ScanResult } from "../test/e2e/scanners/run-scan.ts";
+import { masscan, nmap, type Scanner } from "../test/e2e/scanners/scanners.ts";
+import { RecordingLogger } from "../test/support/recording-logger.ts";
+import { SynTap, VerdictTap } from "../test/support/taps.ts";
+import { check, figure, type Figure, type Goal } from "./harness/bench-report.ts";
+import { type BenchContext, runBench } from "./harness/run-bench.ts";
+import { percentile } from "./harness/statistics.ts";
+import type { RingLoadResult } from "./load/ring-load.ts";
+import { type Reaction, ReactionSampler } from "./reaction/reaction-sampler.ts";
+import { readStoredTimes, type StoredTimes } from "./reaction/stored-times.ts";
+import { benchProgram, runForJson } from "./support/child-json.ts";
+import { profileSettings } from "./support/profile.ts";
+
+const scanners: readonly Scanner[] = [
+  nmap("-sS -T4", "-sS", "-T4"),
+  nmap("-sS -T5", "-sS", "-T5"),
+  masscan(1000),
+  masscan(10_000),
+  masscan(100_000),
+];
+
+const sizes = {
+  full: { idle: 500, loaded: 200, backgroundRate: 100_000, scanners, scanRounds: 3 },
+  smoke: {
+    idle: 10,
+    loaded: 3,
+    backgroundRate: 5000,
+    scanners: scanners.slice(0, 1),
+    scanRounds: 1,
+  },
+} as const;
+
+/** Background visits one port each: nothing of it is ever decided. */
+const BACKGROUND_SOURCES = 10_000;
+const BACKGROUND_SECONDS = 12;
+
+async function run(context: BenchContext) {
+  const { cleanup, progress, size } = context;
+  const { idle, loaded, scanners: tried, scanRounds } = sizes[size];
+  const site = await createSite(cleanup, { settings: profileSettings() });
+  await site.host.start(...pipeline);
+  const bus = cleanup.own(await connect(site));
+  const sampler = cleanup.own(new ReactionSampler(site.host.pinFolder("eth0"), bus));
+  progress(`${idle} scans while idle`);
+  const first = await sampler.sample(1);
+  const quiet = await sampler.sample(idle);
+  const stored = await readStoredTimes(bus);
+  progress(`${loaded} scans under load`);
+  const { reactions: busy, load } = await sampleUnderLoad(site, sampler, context);
+  const scans = await runScans(site, bus, { tried, scanRounds, context });
+  for (const service of pipeline) await site.host.service(service).stop();
+  return {
+    figures: [
+      figure("the first verdict after the start", first.map(reactionMs), { unit: "ms" }),
+      ...timeFigures("idle", quiet, [1, 5]),
+      ...hopFigures(quiet, stored),
+      ...timeFigures(`under ${Math.round(load.sent / load.seconds)} SYN/s`, busy, [undefined, 25]),
+      ...scanFigures(scans),
+    ],
+    checks: [
+      check("every scan was blocked while idle", quiet.length, idle),
+      check("every scan was blocked under load", busy.length, loaded),
+      check("no block came before its attempt", [...quiet, ...busy].every(isCausal)),
+      ...scans.map(({ name, failure }) =>
+        check(`${name} was blocked`, failure ?? "blocked", "blocked"),
+      ),
+    ],
+  };
+}
+
+const reactionMs = ({ appliedUs, decidedUs }: Reaction) => (appliedUs - decidedUs) / 1000;
+const isCausal = (reaction: Reaction) => reactionMs(reaction) > 0;
+
+function connect(site: Site): Promise<Bus> {
+  const logger = new RecordingLogger();
+  return connectBus({ servers: [site.fleet.nats.url], name: "bench", logger });
+}
+
+async function sampleUnderLoad(site: Site, sampler: ReactionSampler, { size }: BenchContext) {
+  const { loaded, backgroundRate: rate } = sizes[size];
+  const pinFolder = site.host.pinFolder("eth0");
+  const seconds = size === "full" ? BACKGROUND_SECONDS : 2;
+  const options = { pinFolder, rate, seconds, sources: BACKGROUND_SOURCES };
+  const command = [process.execPath, benchProgram("ring-load"), JSON.stringify(options)] as const;
+  const loading = runForJson<RingLoadResult>(command);
+  const [reactions, load] = await Promise.all([sampler.sample(loaded), loading]);
+  return { reactions, load };
+}
+
+function timeFigures(
+  when: string,
+  reactions: readonly Reaction[],
+  [medianGoal, p99Goal]: readonly [number | undefined, number],
+): Figure[] {
+  const times = reactions.map(reactionMs);
+  const goal = (atMost: number | undefined): { goal: Goal } | object =>
+    atMost === undefined ? {} : { goal: { atMost } };
+  return [
+    figure(`${when}, deciding SYN to map write`, times, { unit: "ms", ...goal(medianGoal) }),
+    figure(`${when}, p99`, [percentile(times, 0.99)], { unit: "ms", ...goal(p99Goal) }),
+  ];
+}
+
+/** Where the time went while nothing else happened. */
+function hopFigures(reactions: readonly Reaction[], { attempts, verdicts }: StoredTimes): Figure[] {
+  const hops = reactions.map(({ source, verdictId, decidedUs, appliedUs }) => {
+    const attemptUs = attempts.get(source) ?? Number.NaN;
+    const verdictUs = verdicts.get(verdictId) ?? Number.NaN;
+    return [attemptUs - decidedUs, verdictUs - attemptUs, appliedUs - verdictUs] as const;
+  });
+  const names = [
+    "idle, of these: ring, capture, until NATS has the attempt",
+    "idle, of these: detector, until NATS has the verdict",
+    "idle, of these: enforcer, until the map write",
+  ];
+  return names.map((name, hop) =>
+    figure(
+      name,
+      hops.map((one) => (one[hop] ?? Number.NaN) / 1000),
+      { unit: "ms" },
+    ),
+  );
+}
+
+type Scans = {
+  readonly tried: readonly Scanner[];
+  readonly scanRounds: number;
+  readonly context: BenchContext;
+};
+
+/** Real packets of real scanners, one after the other; each from an address of its own. */
+async function runScans(
+  site: Site,
+  bus: Bus,
+  { tried, scanRounds, context: { cleanup, progress } }: Scans,
+): Promise<readonly ScanResult[]> {
+  const taps = { syns: cleanup.own(new SynTap(bus)), verdicts: cleanup.own(new VerdictTap(bus)) };
+  const scanned = { site, taps, pinned: cleanup.own(site.openPins()) };
+  const results: ScanResult[] = [];
+  for (let round = 0; round < scanRounds; round++) {
+    for (const [index, scanner] of tried.entries()) {
+      progress(scanner.name);
+      const scan = await runScan(scanned, scanner, round * tried.length + index);
+      results.push(await concludeScan(scanned, scan));
+    }
+  }
+  return results;
+}
+
+function scanFigures(results: readonly ScanResult[]): Figure[] {
+  const names = [...new Set(results.map(({ name }) => name))];
+  return names.map((name) => {
+    const reached = results.filter((one) => one.name === name).map((one) => one.portsReached);
+    return figure(`${name}, ports reached before the drop`, reached, { unit: "ports" });
+  });
+}
+
+await runBench({
+  name: "reaction",
+  title: "Reaction: deciding SYN to drop",
+  method: [
+    "All services and NATS as they ship, on this machine. A scan is three SYNs through the kernel's program; the time runs from the kernel's timestamp of the third to the enforcer's write into the block map, as the applied message tells it. One scan at a time, each from a new source.",
+    `The load is more SYNs through the same program, from ${BACKGROUND_SOURCES} sources that visit one port each.`,
+    "The scanners send real packets over a veth, at the default threshold of three ports.",
+  ],
+  run,
+});
