@@ -6,6 +6,7 @@ import { blockedCommand } from "./block-list/blocked-command.ts";
 import { unblockCommand } from "./block-list/unblock-command.ts";
 import { detachCommand } from "./detach/detach-command.ts";
 import { provisionCommand } from "./provision/provision-command.ts";
+import { explainCommand } from "./explain/explain-command.ts";
 import { recordCommand } from "./recording/record-command.ts";
 import { replayCommand } from "./recording/replay-command.ts";
 import { statusCommand } from "./status/status-command.ts";
@@ -30,6 +31,7 @@ export function createProgram(): Command {
   blockedCommand(program);
   blockCommand(program);
   unblockCommand(program);
+  explainCommand(program);
   recordCommand(program);
   replayCommand(program);
   provisionCommand(program);
@@ -45,6 +47,7 @@ Examples:
   packetwatch status                          is the fleet healthy, and if not, why
   packetwatch tail --format line              watch attempts and blocks, one sentence a line
   packetwatch blocked                         list who is blocked, and why
+  packetwatch explain 192.0.2.56              why is it blocked, or why isn't it
   packetwatch block 192.0.2.56 --ttl 2h       block a source on every host
   packetwatch unblock 192.0.2.56              lift a block on every host
   packetwatch record monday.pwsyn             write the fleet's attempts to a file

@@ -11,6 +11,8 @@ export type ReadSnapshotOptions = {
   /** How long the stream may say nothing. */
   readonly timeoutMs: number;
   readonly onMessage: (message: StreamMessage) => void;
+  /** Asked after each message; true ends the reading early. */
+  readonly isEnough?: () => boolean;
 };
 
 /** Delivers what a stream holds now; throws CliError: STREAM_UNREADABLE. */
@@ -33,6 +35,7 @@ export async function openSnapshot(options: ReadSnapshotOptions): Promise<Stream
     onMessage: (message) => {
       watchdog.refresh();
       options.onMessage(message);
+      if (options.isEnough?.()) watchdog.dismiss();
     },
     onCaughtUp: () => watchdog.dismiss(),
     logger: rememberTrouble(trouble),
