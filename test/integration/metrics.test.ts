@@ -1,4 +1,4 @@
-import { type Bus, connectBus, TelemetryPublisher } from "@packetwatch/bus";
+import { type Bus, connectBus, provisionStreams, TelemetryPublisher } from "@packetwatch/bus";
 import { type KernelCounters, readRingLedger } from "@packetwatch/contracts";
 import { createKernelMetrics, createServiceMetrics, processInstance } from "@packetwatch/telemetry";
 import { afterEach, describe, expect, it } from "vitest";
@@ -6,6 +6,7 @@ import { valueOf } from "../../services/metrics/src/testing/exposition-parser.ts
 import { waitUntil } from "../support/eventually.ts";
 import { CounterWatch, METRICS_HOST, MetricsProcess } from "../support/metrics-process.ts";
 import { freePort, type NatsServer, startNats } from "../support/nats.ts";
+import { testStreams } from "../support/streams.ts";
 import { checkMetrics, loadOpenMetrics } from "../support/promtool.ts";
 
 const HOST = METRICS_HOST;
@@ -197,6 +198,27 @@ describe("with NATS", () => {
     seen.delete(undefined);
     expect([...seen]).toEqual([13]);
     expect(await again.status("/readyz")).toBe(200);
+  });
+
+  it("a restart goes on with the counts of those that have ended, of the last day", async () => {
+    const { nats, metrics } = await start();
+    const keeper = await connect(nats);
+    await provisionStreams(keeper, testStreams());
+    const capture = startCapture(
+      await connectBus({ servers: [nats.url], name: "c", logger: silent }),
+      { seen: 9, instance: "k-1" },
+    );
+    capture.records.inc({ host: HOST }, 5);
+    const labels = { host: HOST };
+    await metrics.waitForValue("packetwatch_capture_records_total", 5, labels);
+    await capture.kill();
+    startCapture(keeper, { seen: 4, instance: "k-2" });
+    await metrics.waitForValue("conn_count_total", 13);
+    await metrics.close();
+    const again = launch(nats.url, metrics.port);
+    await again.waitForStatus("/readyz", 200);
+    expect(await again.value("conn_count_total")).toBe(13);
+    expect(await again.value("packetwatch_capture_records_total", labels)).toBe(5);
   });
 
   it("is not ready while NATS is away, keeps its totals, and recovers", async () => {

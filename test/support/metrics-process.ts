@@ -83,7 +83,8 @@ export class MetricsProcess {
 
   /** The exit code. */
   async ended(): Promise<number | null> {
-    if (this.#child.exitCode === null) await once(this.#child, "exit");
+    const { exitCode, signalCode } = this.#child;
+    if (exitCode === null && signalCode === null) await once(this.#child, "exit");
     return this.#child.exitCode;
   }
 

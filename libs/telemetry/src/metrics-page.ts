@@ -9,7 +9,7 @@ export function renderMetricsPage(): string {
 
 \`metrics\` serves all of them on \`/metrics\`, as Prometheus text or, where the \`Accept\` header asks for it, as
 OpenMetrics. Each instance of a service publishes its own once a second on NATS; a counter is the sum over all instances
-that have ever been heard, so it goes on when one of them ends, and starts anew only with \`metrics\` itself. A gauge of an
+that have ever been heard, so it goes on when one of them ends. A gauge of an
 instance that is silent for 10 seconds vanishes; "merged by" says what becomes of a gauge that several instances have
 with the same labels. No address is a label. What a restart of \`metrics\` does to the numbers is in
 [alerts.md](alerts.md#what-restarts-do-to-the-numbers), with the alerts and the dashboard.

@@ -11,6 +11,7 @@ import { startHttpServer } from "./http-server.ts";
 import { createOwnMetrics } from "./own-metrics.ts";
 import { Readiness } from "./readiness.ts";
 import { RejectionLog } from "./rejection-log.ts";
+import { recallTelemetry } from "./recall-telemetry.ts";
 import { createRoutes } from "./routes.ts";
 import { scrape } from "./scrape.ts";
 import { TelemetryIntake, TelemetrySubscription } from "./telemetry-intake.ts";
@@ -66,6 +67,9 @@ await runService(service, async ({ config, logger, scope, health }) => {
 
   const onRefused = (error: Error) =>
     logger.error({ cause: error.message }, "NATS refuses the telemetry subscription; trying again");
+  const onMessage = (...message: Parameters<TelemetryIntake["recall"]>) =>
+    intake.recall(...message);
+  await recallTelemetry({ bus, onMessage, logger });
   scope.own(new TelemetrySubscription({ bus, intake, onRefused }));
   const { registry } = own;
   scope.own(new TelemetryPublisher({ bus, service, instance, host, registry, logger }));

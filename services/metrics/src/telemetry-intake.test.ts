@@ -1,6 +1,7 @@
 import { encodeTelemetry } from "@packetwatch/contracts";
 import { expect, it } from "vitest";
 import { aggregatorLimits, TelemetryAggregator } from "./core/aggregator.ts";
+import { DEPARTED_AFTER_MS } from "./core/instance-table.ts";
 import { telemetry, testCatalogue as catalogue, totalOf, work } from "./testing/telemetry.ts";
 import { TelemetryIntake } from "./telemetry-intake.ts";
 
@@ -30,6 +31,15 @@ it("takes a message in, and remembers when", () => {
   intake.take(SUBJECT, good);
   expect([told, intake.firstHeardMs, intake.heardMs]).toEqual([["accepted"], 7, 7]);
   expect(totalOf(aggregator, "work_total")).toBe(5);
+});
+
+it("what is recalled counts, and is of the time in which it was said", () => {
+  const { aggregator, intake, told } = create();
+  const saidAgoMs = DEPARTED_AFTER_MS + 1;
+  intake.recall(SUBJECT, good, saidAgoMs);
+  expect([told, intake.heardMs, intake.firstHeardMs]).toEqual([["accepted"], undefined, undefined]);
+  expect(totalOf(aggregator, "work_total")).toBe(5);
+  expect(aggregator.countInstances(7)).toMatchObject([{ live: 0, departed: 1 }]);
 });
 
 it.each([

@@ -47,11 +47,20 @@ export class TelemetryIntake {
   }
 
   take(subject: string, payload: Uint8Array): void {
-    const { now, onAccepted, onRejected } = this.#options;
-    this.#heardMs = now();
+    this.#heardMs = this.#options.now();
     this.#firstHeardMs ??= this.#heardMs;
+    this.#takeAsOf(subject, payload, this.#heardMs);
+  }
+
+  /** Takes a message in that was published a while ago; oldest first, and before any that is new. */
+  recall(subject: string, payload: Uint8Array, agoMs: number): void {
+    this.#takeAsOf(subject, payload, this.#options.now() - agoMs);
+  }
+
+  #takeAsOf(subject: string, payload: Uint8Array, heardMs: number): void {
+    const { onAccepted, onRejected } = this.#options;
     try {
-      const rejection = this.#ingest(subject, payload, this.#heardMs);
+      const rejection = this.#ingest(subject, payload, heardMs);
       if (rejection) onRejected(rejection);
       else onAccepted();
     } catch (error) {
