@@ -9,6 +9,7 @@ import {
   renderAsyncApi,
   renderJsonSchema,
 } from "@packetwatch/contracts/published";
+import { renderPermissionsPage } from "@packetwatch/contracts";
 import { renderMetricsPage } from "@packetwatch/telemetry";
 import { embedExamples } from "./embed-examples.ts";
 
@@ -29,6 +30,7 @@ const pages: readonly { readonly path: string; readonly render: () => string }[]
     path: "docs/integrations.md",
     render: () => embedExamples(readText("docs/integrations.md"), readText),
   },
+  { path: "docs/permissions.md", render: renderPermissionsPage },
 ];
 
 for (const { path, render } of pages) {

@@ -2,6 +2,7 @@
 export const cliErrorCodes = {
   NATS_UNREACHABLE: { retryable: true, meaning: "no NATS server answers" },
   NOT_PROVISIONED: { retryable: true, meaning: "JetStream was not ready in time" },
+  NATS_REFUSES: { retryable: false, meaning: "NATS refuses the credentials or the certificate" },
   STREAM_UNREADABLE: { retryable: true, meaning: "a stream can't be read in time" },
   SUBSCRIPTION: { retryable: false, meaning: "NATS refused or ended a subscription" },
   OUTPUT: { retryable: false, meaning: "standard output can't be written" },
@@ -12,6 +13,7 @@ export const cliErrorCodes = {
   RECORDING_OUTPUT: { retryable: false, meaning: "a recording can't be written" },
   RECORDING_INPUT: { retryable: false, meaning: "a recording can't be read" },
   READER_GONE: { retryable: false, meaning: "the reader of standard output went away" },
+  KEY_FOLDER: { retryable: false, meaning: "the folder of keys can't be read or written" },
   PIN_FOLDER: { retryable: false, meaning: "the folder for pins can't be read or removed" },
 } as const satisfies Record<string, { readonly retryable: boolean; readonly meaning: string }>;
 

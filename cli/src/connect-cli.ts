@@ -1,12 +1,17 @@
-import { type Bus, connectBus } from "@packetwatch/bus";
+import { existsSync } from "node:fs";
+import path from "node:path";
+import { type Bus, connectBus, type ConnectFailure } from "@packetwatch/bus";
+import { type Config, natsAccess } from "@packetwatch/config";
 import { CliError } from "./cli-error.ts";
+import { runLayout } from "./native/run-layout.ts";
+import { repositoryFolder } from "./repository-folder.ts";
 import { complain } from "./terminal.ts";
 
 /** How long an unreachable server stays unmentioned by a command that waits for it. */
 const QUIET_MS = 2000;
 
 export type ConnectCliOptions = {
-  readonly servers: readonly string[];
+  readonly config: Config<"cli">;
   /** The connection's name, as NATS lists it. */
   readonly name: string;
   /** "unbounded" waits for as long as it takes, and says so once. */
@@ -14,41 +19,71 @@ export type ConnectCliOptions = {
   readonly signal: AbortSignal;
 };
 
-/** Connects within the time limit, or throws NATS_UNREACHABLE; throws the signal's reason when that aborts. */
+/**
+ * Connects within the time limit, or throws NATS_UNREACHABLE, and NATS_REFUSES
+ * at once where waiting doesn't help; throws the signal's reason when that aborts.
+ */
 export async function connectCli(options: ConnectCliOptions): Promise<Bus> {
-  const { servers, name, timeoutMs, signal } = options;
+  const { config, name, timeoutMs, signal } = options;
+  const servers = config.natsServers;
   const late = timeoutMs === "unbounded" ? undefined : AbortSignal.timeout(timeoutMs);
   const mention = late ? undefined : setTimeout(() => complain(describeWait(servers)), QUIET_MS);
+  const refusal = new AbortController();
   // Until it is connected, what there is to say is said here, and once.
   const speech = { isMuted: true };
   try {
-    const logger = stderrLogger(speech);
-    const anySignal = AbortSignal.any(late ? [signal, late] : [signal]);
-    const bus = await connectBus({ servers, name, logger, signal: anySignal });
+    const bus = await connectBus({
+      servers,
+      access: accessOf(config),
+      name,
+      logger: stderrLogger(speech),
+      signal: AbortSignal.any([signal, refusal.signal, ...(late ? [late] : [])]),
+      onFailure: (failure) => {
+        if (failure.kind !== "unreachable") refusal.abort(refused(servers, failure));
+      },
+    });
     speech.isMuted = false;
     return bus;
   } catch (cause) {
     signal.throwIfAborted();
-    throw new CliError("NATS_UNREACHABLE", describeFailure({ servers, cause, late }), { cause });
+    refusal.signal.throwIfAborted();
+    if (!late?.aborted) throw cause;
+    throw new CliError("NATS_UNREACHABLE", describeUnreachable(servers), { cause });
   } finally {
     clearTimeout(mention);
   }
+}
+
+/** The operator's key of `packetwatch up`, where nothing else is said and NATS is on this host. */
+function accessOf(config: Config<"cli">) {
+  const access = natsAccess(config);
+  const isSaid = access.nkeyFile !== undefined || access.credsFile !== undefined;
+  if (isSaid || !config.natsServers.every(isOwnNats)) return access;
+  const runDir = path.resolve(repositoryFolder(), config.runDir);
+  const nkeyFile = runLayout(runDir).seedFile("operator");
+  return existsSync(nkeyFile) ? { ...access, nkeyFile } : access;
+}
+
+const loopback: ReadonlySet<string> = new Set(["127.0.0.1", "localhost", "[::1]"]);
+
+function isOwnNats(server: string): boolean {
+  const { hostname, username } = new URL(server);
+  return loopback.has(hostname) && username === "";
 }
 
 function describeWait(servers: readonly string[]): string {
   return `NATS isn't reachable at ${withoutSecrets(servers)} (PW_NATS_URL); waiting for it`;
 }
 
-type Failure = {
-  readonly servers: readonly string[];
-  readonly cause: unknown;
-  readonly late: AbortSignal | undefined;
-};
-
-function describeFailure({ servers, cause, late }: Failure): string {
+function describeUnreachable(servers: readonly string[]): string {
   const where = `NATS isn't reachable at ${withoutSecrets(servers)} (PW_NATS_URL)`;
-  const why = late?.aborted || !(cause instanceof Error) ? "" : `: ${cause.message}`;
-  return `${where}${why}; start it with 'packetwatch up', or set PW_NATS_URL to the fleet's servers`;
+  return `${where}; start it with 'packetwatch up', or set PW_NATS_URL to the fleet's servers`;
+}
+
+function refused(servers: readonly string[], failure: ConnectFailure): CliError {
+  const { text, variable, cause } = failure;
+  const detail = `connect to ${withoutSecrets(servers)}: ${text}: ${cause}; look at ${variable}`;
+  return new CliError("NATS_REFUSES", detail);
 }
 
 /** URLs may hold a password. */
@@ -62,9 +97,14 @@ export function withoutSecrets(servers: readonly string[]): string {
 
 /** What the bus reports, for people: warnings and errors only. */
 function stderrLogger(speech: { readonly isMuted: boolean }) {
-  const say = (_fields: object, message: string) => {
-    if (!speech.isMuted) complain(message);
+  const say = (fields: object, message: string) => {
+    if (!speech.isMuted) complain(`${message}${forbiddenSubject(fields)}`);
   };
   const ignore = () => undefined;
   return { debug: ignore, info: ignore, warn: say, error: say };
+}
+
+function forbiddenSubject(fields: object): string {
+  if (!("operation" in fields && "subject" in fields)) return "";
+  return `: ${String(fields.operation)} ${String(fields.subject)}`;
 }

@@ -4,6 +4,7 @@ import manifest from "../../package.json" with { type: "json" };
 import { blockCommand } from "./block-list/block-command.ts";
 import { blockedCommand } from "./block-list/blocked-command.ts";
 import { unblockCommand } from "./block-list/unblock-command.ts";
+import { keysCommand } from "./keys/keys-command.ts";
 import { detachCommand } from "./detach/detach-command.ts";
 import { provisionCommand } from "./provision/provision-command.ts";
 import { explainCommand } from "./explain/explain-command.ts";
@@ -34,8 +35,9 @@ export function createProgram(): Command {
   explainCommand(program);
   recordCommand(program);
   replayCommand(program);
-  provisionCommand(program);
   detachCommand(program);
+  keysCommand(program);
+  provisionCommand(program);
   return program;
 }
 

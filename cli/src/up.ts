@@ -1,6 +1,5 @@
 /** `packetwatch up` and `packetwatch down`: the native runtime, all services of one host without containers. */
 import { realpathSync } from "node:fs";
-import path from "node:path";
 import { type Environment, environment, loadConfig } from "@packetwatch/config";
 import { type Command, Option } from "commander";
 import { NativeError } from "./native/native-error.ts";
@@ -8,6 +7,7 @@ import { nativeSettings } from "./native/native-settings.ts";
 import { type StartOptions, runForeground, startNativeRuntime } from "./native/start.ts";
 import { stopNativeRuntime } from "./native/stop.ts";
 import { supervise } from "./native/supervise.ts";
+import { repositoryFolder } from "./repository-folder.ts";
 
 type UpFlags = {
   readonly detach?: true;
@@ -63,7 +63,7 @@ function requireRoot(command: string): void {
 /** The repository is where the bundle lies: in its build/. */
 function startOptions(from: Environment): StartOptions {
   const entry = realpathSync(process.argv[1] ?? "");
-  const settings = nativeSettings(path.resolve(path.dirname(entry), ".."), from);
+  const settings = nativeSettings(repositoryFolder(), from);
   return { settings, entry, say };
 }
 

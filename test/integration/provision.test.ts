@@ -7,7 +7,12 @@ import { Cleanup } from "../support/cleanup.ts";
 import { freePort, startNats } from "../support/nats.ts";
 
 const BUNDLE = fileURLToPath(new URL("../../build/packetwatch.js", import.meta.url));
-const STREAMS = ["PACKETWATCH_HISTORY", "PACKETWATCH_SYN", "PACKETWATCH_VERDICT"];
+const STREAMS = [
+  "PACKETWATCH_HISTORY",
+  "PACKETWATCH_SYN",
+  "PACKETWATCH_TELEMETRY",
+  "PACKETWATCH_VERDICT",
+];
 
 const cleanup = new Cleanup();
 afterEach(() => cleanup.run());

@@ -6,6 +6,8 @@ import { pinPaths } from "@packetwatch/contracts";
 import type { Cleanup } from "./cleanup.ts";
 import { Guardian } from "./guardian.ts";
 import { joinNamespace } from "./join-namespace.ts";
+import { prepareLockedNats, requireNothingForbidden } from "./locked-nats.ts";
+import type { KeyFolder } from "../../cli/src/keys/key-folder.ts";
 import { OBJECT_PATH } from "./loaded-packetwatch.ts";
 import { type NatsServer, startNats } from "./nats.ts";
 import {
@@ -42,6 +44,13 @@ export type HostOptions = {
   readonly settings?: Settings;
 };
 
+type FleetParts = {
+  readonly nats: NatsServer;
+  readonly core: NetworkNamespace;
+  readonly keys: KeyFolder;
+  readonly cleanup: Cleanup;
+};
+
 /**
  * A network of hosts and visitors, each in a network namespace of its own, and
  * a NATS server. This process joins the namespace in the middle, where NATS
@@ -52,13 +61,15 @@ export type HostOptions = {
 export class Fleet {
   readonly nats: NatsServer;
   readonly #core: NetworkNamespace;
+  readonly #keys: KeyFolder;
   readonly #cleanup: Cleanup;
   #plugged = 0;
   #hosts = 0;
 
-  constructor(nats: NatsServer, core: NetworkNamespace, cleanup: Cleanup) {
+  constructor({ nats, core, keys, cleanup }: FleetParts) {
     this.nats = nats;
     this.#core = core;
+    this.#keys = keys;
     this.#cleanup = cleanup;
   }
 
@@ -88,7 +99,12 @@ export class Fleet {
       PW_PIN_DIR: join(PIN_ROOT, bpffsName(name)),
       PW_BPF_OBJECT: OBJECT_PATH,
     };
-    const options = { namespace, managementAddress, settings: { ...common, ...settings } };
+    const options = {
+      keys: this.#keys,
+      namespace,
+      managementAddress,
+      settings: { ...common, ...settings },
+    };
     return new FleetHost(name, options, this.#cleanup);
   }
 
@@ -113,7 +129,12 @@ export class Fleet {
 
   /** The same without waiting for anything. */
   launch(service: ServiceName, settings: Settings): FleetService {
-    const own = { PW_NATS_URL: this.nats.url, PW_HOST: "core", ...settings };
+    const own = {
+      PW_NATS_URL: this.nats.url,
+      PW_HOST: "core",
+      PW_NATS_NKEY_FILE: this.#keys.seedFile(service),
+      ...settings,
+    };
     const started = new FleetService({ service, namespace: this.#core, settings: own });
     return this.#cleanup.own(started);
   }
@@ -151,9 +172,13 @@ export async function startFleet(cleanup: Cleanup): Promise<Fleet> {
   }
   core.ip("addr", "add", `${MANAGEMENT_ADDRESS}/24`, "dev", "management");
   cleanup.own(joinNamespace(core));
-  const nats = await startNats({ arguments: ["-a", "0.0.0.0"] });
-  cleanup.defer(() => nats.stop());
-  return new Fleet(nats, core, cleanup);
+  const { keys, configFile } = prepareLockedNats(join(TEMPORARY_ROOT, "keys"));
+  const nats = await startNats({ arguments: ["-a", "0.0.0.0", "-c", configFile] });
+  cleanup.defer(async () => {
+    await nats.stop();
+    requireNothingForbidden(nats);
+  });
+  return new Fleet({ nats, core, keys, cleanup });
 }
 
 /** What this process puts into the temporary folder, the store of NATS too, goes into one that the guardian knows. */
@@ -168,6 +193,7 @@ function useTemporaryRoot(cleanup: Cleanup): void {
 }
 
 type HostParts = {
+  readonly keys: KeyFolder;
   readonly namespace: NetworkNamespace;
   readonly managementAddress: string;
   readonly settings: Settings;
@@ -180,6 +206,7 @@ export class FleetHost {
   /** Where this process reaches what listens on the host. */
   readonly managementAddress: string;
   readonly settings: Settings;
+  readonly #keys: KeyFolder;
   readonly #cleanup: Cleanup;
   readonly #services = new Map<ServiceName, FleetService>();
 
@@ -188,6 +215,7 @@ export class FleetHost {
     this.namespace = parts.namespace;
     this.managementAddress = parts.managementAddress;
     this.settings = parts.settings;
+    this.#keys = parts.keys;
     this.#cleanup = cleanup;
     cleanup.own(this);
   }
@@ -204,7 +232,8 @@ export class FleetHost {
 
   /** Starts a service without waiting for anything. */
   launch(service: ServiceName, settings: Settings = {}): FleetService {
-    const own = { ...this.settings, ...settings };
+    const key = { PW_NATS_NKEY_FILE: this.#keys.seedFile(service) };
+    const own = { ...key, ...this.settings, ...settings };
     const started = new FleetService({ service, namespace: this.namespace, settings: own });
     this.#services.set(service, started);
     return this.#cleanup.own(started);

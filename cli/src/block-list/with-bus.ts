@@ -12,7 +12,7 @@ export type BusWork<T> = {
 /** Connects for one piece of work, and closes whatever comes of it. */
 export async function withBus<T>({ config, command, timeoutMs, work }: BusWork<T>): Promise<T> {
   const bus = await connectCli({
-    servers: config.natsServers,
+    config,
     name: `packetwatch ${command} on ${config.host}`,
     timeoutMs,
     signal: new AbortController().signal,

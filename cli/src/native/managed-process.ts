@@ -99,7 +99,11 @@ function spawnLogged(program: Program, context: ProcessContext): ChildProcess {
   try {
     return spawn(program.command, [...program.args], {
       cwd: context.cwd,
-      env: { ...context.environment, ...context.table.mark(program.name) },
+      env: {
+        ...context.environment,
+        ...program.environment,
+        ...context.table.mark(program.name),
+      },
       detached: true,
       stdio: ["ignore", log, log],
     });

@@ -1,6 +1,8 @@
 /** The programs of one host, in their start order. */
 import { existsSync } from "node:fs";
 import path from "node:path";
+import { type Environment } from "@packetwatch/config";
+import { type Role } from "@packetwatch/contracts";
 import { isNatsReady, isServiceReady } from "./log-lines.ts";
 import { type NativeSettings } from "./native-settings.ts";
 import { runLayout } from "./run-layout.ts";
@@ -9,6 +11,8 @@ export type Program = {
   readonly name: string;
   readonly command: string;
   readonly args: readonly string[];
+  /** Beside what all of them have. */
+  readonly environment?: Environment;
   /** Undefined when it logs no such line. */
   readonly isReady: ((line: string) => boolean) | undefined;
   /** What its failure to start most likely means. */
@@ -25,8 +29,22 @@ export function servicePrograms(settings: NativeSettings): readonly Program[] {
     name,
     command: process.execPath,
     args: ["--enable-source-maps", path.join(settings.repository, "build", `${name}.js`)],
+    environment: keyEnvironment(settings, name),
     isReady: settings.readinessIsLogged ? isServiceReady : undefined,
   }));
+}
+
+/** Its own key for each, in the place of what the environment says; a NATS that is given has its own ways. */
+export function keyEnvironment(settings: NativeSettings, role: Role): Environment {
+  if (settings.ownNatsPort === undefined) return {};
+  const seedFile = runLayout(settings.runDir).seedFile(role);
+  return {
+    PW_NATS_NKEY_FILE: seedFile,
+    PW_NATS_CREDS_FILE: "",
+    PW_NATS_TLS_CA: "",
+    PW_NATS_TLS_CERT: "",
+    PW_NATS_TLS_KEY: "",
+  };
 }
 
 /** None when PW_NATS_URL names a server that runs already. */
@@ -37,7 +55,7 @@ export function natsPrograms(settings: NativeSettings): readonly Program[] {
     name: NATS_SERVER,
     command: natsCommand(settings.repository),
     args: [
-      `--config=${path.join(settings.repository, "deploy/nats/native.conf")}`,
+      `--config=${runLayout(settings.runDir).natsConfig}`,
       `--store_dir=${runLayout(settings.runDir).natsStore}`,
       `--port=${port}`,
       "--addr=127.0.0.1",

@@ -4,7 +4,7 @@ import { mkdirSync } from "node:fs";
 import { mountBpffs } from "./bpffs.ts";
 import { type NativeSettings } from "./native-settings.ts";
 import { ProcessTable } from "./process-table.ts";
-import { CONSOLE_TABLE, SUPERVISOR } from "./programs.ts";
+import { CONSOLE_TABLE, keyEnvironment, SUPERVISOR } from "./programs.ts";
 import { runLayout } from "./run-layout.ts";
 import { describeRuntime } from "./runtime-summary.ts";
 import { stopNativeRuntime, stopRecorded } from "./stop.ts";
@@ -117,7 +117,11 @@ function alreadyRunning(settings: NativeSettings): string {
 function spawnTable({ entry, settings }: StartOptions): ChildProcess {
   const processes = new ProcessTable(runLayout(settings.runDir));
   const table = spawn(process.execPath, ["--enable-source-maps", entry, "tail"], {
-    env: { ...settings.serviceEnvironment, ...processes.mark(CONSOLE_TABLE) },
+    env: {
+      ...settings.serviceEnvironment,
+      ...keyEnvironment(settings, "operator"),
+      ...processes.mark(CONSOLE_TABLE),
+    },
     stdio: ["ignore", "inherit", "inherit"],
   });
   if (table.pid !== undefined) processes.record(CONSOLE_TABLE, table.pid);

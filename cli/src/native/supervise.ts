@@ -6,6 +6,7 @@ import { acquireInstanceLock } from "./instance-lock.ts";
 import { rotateLog } from "./log-file.ts";
 import { NativeError } from "./native-error.ts";
 import { type NativeSettings } from "./native-settings.ts";
+import { prepareNats, provisionOwnNats } from "./own-nats.ts";
 import { ProcessTable } from "./process-table.ts";
 import { CONSOLE_TABLE, SUPERVISOR, natsPrograms, servicePrograms } from "./programs.ts";
 import { type RunLayout, runLayout } from "./run-layout.ts";
@@ -36,7 +37,7 @@ export async function supervise(options: SuperviseOptions): Promise<number> {
   const table = new ProcessTable(layout);
   table.record(SUPERVISOR, process.pid);
   try {
-    return await runUntilStopped(options, { layout, table, tell });
+    return await runUntilStopped(options, { layout, table, tell, logger });
   } finally {
     table.forget(SUPERVISOR);
     lock.close();
@@ -44,11 +45,16 @@ export async function supervise(options: SuperviseOptions): Promise<number> {
   }
 }
 
-type Parts = { readonly layout: RunLayout; readonly table: ProcessTable; readonly tell: Tell };
+type Parts = {
+  readonly layout: RunLayout;
+  readonly table: ProcessTable;
+  readonly tell: Tell;
+};
+type RunParts = Parts & { readonly logger: Logger };
 
 async function runUntilStopped(
   options: SuperviseOptions,
-  { layout, table, tell }: Parts,
+  { layout, table, tell, logger }: RunParts,
 ): Promise<number> {
   const { settings } = options;
   const stop = catchStop(options.attached);
@@ -67,7 +73,7 @@ async function runUntilStopped(
   });
   let exitCode = 0;
   try {
-    await startAll(supervisor, { settings, layout });
+    await startAll(supervisor, { settings, layout, logger, signal: stop.signal });
     if (!stop.signal.aborted) tell({ kind: "ready", modes: [...supervisor.modes()] });
     await stop.requested;
   } catch (error) {
@@ -80,15 +86,24 @@ async function runUntilStopped(
   return (await cleanUp(options, { layout, table, tell })) ? exitCode : 1;
 }
 
+type StartParts = {
+  readonly settings: NativeSettings;
+  readonly layout: RunLayout;
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+};
+
 async function startAll(
   supervisor: Supervisor,
-  { settings, layout }: { settings: NativeSettings; layout: RunLayout },
+  { settings, layout, logger, signal }: StartParts,
 ): Promise<void> {
   const nats = natsPrograms(settings);
   const services = servicePrograms(settings);
   mkdirSync(layout.natsStore, { recursive: true });
   for (const program of [...nats, ...services]) rotateLog(layout.logFile(program.name));
+  if (nats.length > 0) prepareNats(settings);
   await supervisor.start(nats);
+  if (nats.length > 0) await provisionOwnNats(settings, { logger, signal });
   // From here on there is something to detach, whoever stops what.
   writeRuntimeRecord(layout, settings.serviceEnvironment);
   await supervisor.start(services);

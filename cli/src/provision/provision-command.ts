@@ -22,7 +22,9 @@ export function provisionCommand(program: Command, from: Environment = environme
 }
 
 const provisionHelp = `
-A detector does the same when it starts and when NATS comes back. The variables
+A detector makes what is missing, too, when it starts and when NATS comes back,
+and changes nothing. Where NATS knows roles this needs the provisioner's key
+(docs/security.md). The variables
 that size the streams are a detector's: PW_SYN_STREAM_BYTES, PW_MAX_VERDICTS,
 PW_HISTORY_SECONDS, PW_HISTORY_BYTES, PW_STREAM_REPLICAS, PW_SYN_STORAGE and the
 windows of the rules. Doing it twice is harmless.
@@ -30,6 +32,7 @@ windows of the rules. Doing it twice is harmless.
 Examples:
   packetwatch provision
   packetwatch provision --timeout 60   wait a minute for NATS
+  PW_NATS_NKEY_FILE=keys/provisioner/user.nk packetwatch provision
 `;
 
 async function provision({ timeout }: ProvisionFlags, from: Environment): Promise<void> {
@@ -42,7 +45,7 @@ async function provision({ timeout }: ProvisionFlags, from: Environment): Promis
       config,
       command: "provision",
       timeoutMs,
-      work: (bus) => provisionStreams(bus, specs, { signal }),
+      work: (bus) => provisionStreams(bus, specs, { signal, whenForbidden: "fail" }),
     });
   } catch (cause) {
     if (!isAbort(cause)) throw cause;

@@ -130,7 +130,7 @@ type ConnectParts = Pick<RecordParts, "flags" | "stop" | "scope"> & {
 async function connect({ config, flags, stop, scope }: ConnectParts): Promise<Bus> {
   return scope.own(
     await connectCli({
-      servers: config.natsServers,
+      config,
       name: `packetwatch record on ${config.host}`,
       timeoutMs: flags.timeout * 1000,
       signal: stop.signal,

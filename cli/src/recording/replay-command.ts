@@ -142,8 +142,7 @@ async function replayStream({ replay, flags, config, stop }: StreamParts): Promi
   try {
     const name = `packetwatch replay on ${config.host}`;
     const { signal } = stop;
-    const servers = config.natsServers;
-    const bus = scope.own(await connectCli({ servers, name, timeoutMs, signal }));
+    const bus = scope.own(await connectCli({ config, name, timeoutMs, signal }));
     const stream = scope.own(
       new SynStream({
         bus,

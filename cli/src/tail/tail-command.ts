@@ -144,7 +144,7 @@ type TailParts = {
 async function startTail({ reading, config, flags, stop, scope }: TailParts): Promise<void> {
   const bus = scope.own(
     await connectCli({
-      servers: config.natsServers,
+      config,
       name: `packetwatch tail on ${config.host}`,
       timeoutMs: flags.wait ? "unbounded" : flags.timeout * 1000,
       signal: stop.signal,

@@ -1,4 +1,4 @@
-export type BusErrorCode = "CONNECT" | "PUBLISH" | "STREAM" | "CONSUME";
+export type BusErrorCode = "ACCESS" | "CONNECT" | "PUBLISH" | "STREAM" | "CONSUME";
 
 /** Something NATS refused or did not answer. */
 export class BusError extends Error {

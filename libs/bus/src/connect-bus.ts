@@ -1,9 +1,11 @@
 import { EventEmitter } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { type JetStreamClient, jetstream } from "@nats-io/jetstream";
-import { connect, type NatsConnection } from "@nats-io/transport-node";
+import { connect, type NatsConnection, PermissionViolationError } from "@nats-io/transport-node";
 import { Acknowledgements } from "./acknowledgements.ts";
+import { type ConnectFailure, connectFailure } from "./connect-failure.ts";
 import type { Logger } from "./logger.ts";
+import { accessOptions, type NatsAccess } from "./nats-access.ts";
 
 /** Two tries to connect are this far apart, plus up to the jitter: a fleet must not come back in step. */
 const RECONNECT_WAIT_MS = 500;
@@ -14,15 +16,21 @@ const CONNECT_TIMEOUT_MS = 2000;
 const QUIET_MS = 2000;
 /** A connection is tested so often, and given up when two tests were not answered by the time of the third. */
 const PING_INTERVAL_MS = 2000;
+/** Forbidden subjects that are named in the log. */
+const MAX_FORBIDDEN_TOLD = 64;
 /** What close() gives a server that doesn't answer. */
 const DRAIN_TIMEOUT_MS = 1000;
 
 export type ConnectBusOptions = {
   readonly servers: readonly string[];
+  /** Default: no credentials, and TLS where a URL begins with `tls:`. */
+  readonly access?: NatsAccess;
   /** The connection's name, as NATS lists it. */
   readonly name: string;
   readonly logger: Logger;
   readonly signal?: AbortSignal;
+  /** Called for each try that failed; the next one follows unless the signal aborts. */
+  readonly onFailure?: (failure: ConnectFailure) => void;
 };
 
 /** A connection to NATS. It outlives the server: only close() ends it. */
@@ -40,8 +48,13 @@ export type Bus = {
   close(): Promise<void>;
 };
 
-/** Connects, and waits for as long as no server is there; says so once. Throws the signal's reason. */
+/**
+ * Connects, and waits for as long as no server is there or lets it in; says so
+ * once. Throws the signal's reason, and BusError for a key or certificate file
+ * that can't be used.
+ */
 export async function connectBus(options: ConnectBusOptions): Promise<Bus> {
+  accessOptions(options.servers, options.access ?? {});
   const connection = await firstConnection(options);
   keepServers(connection, options.servers);
   return createBus(connection, options.logger);
@@ -56,7 +69,9 @@ async function firstConnection(options: ConnectBusOptions): Promise<NatsConnecti
       return await connectUnlessAborted(options);
     } catch (error) {
       options.signal?.throwIfAborted();
-      mention((error as Error).message);
+      const failure = connectFailure(error, transportOf(options));
+      options.onFailure?.(failure);
+      mention(failure);
     }
     const waitMs = RECONNECT_WAIT_MS + Math.random() * RECONNECT_JITTER_MS;
     // An abort ends the wait, and is seen above.
@@ -64,23 +79,28 @@ async function firstConnection(options: ConnectBusOptions): Promise<NatsConnecti
   }
 }
 
-function mentionOnce({ servers, logger }: ConnectBusOptions): (cause: string) => void {
+/** Once of each kind: who waits for a server may find that it doesn't let him in. */
+function mentionOnce({ servers, logger }: ConnectBusOptions): (failure: ConnectFailure) => void {
   const startedMs = performance.now();
-  let isMentioned = false;
-  return (cause) => {
-    if (isMentioned || performance.now() - startedMs < QUIET_MS) return;
-    isMentioned = true;
-    const hosts = servers.map(hostOf);
-    logger.warn(
-      { servers: hosts, cause },
-      "NATS isn't reachable yet; waiting for it (PW_NATS_URL)",
-    );
+  const mentioned = new Set<ConnectFailure["kind"]>();
+  return ({ kind, text, variable, cause }) => {
+    if (mentioned.has(kind)) return;
+    // A server that isn't there may be starting; one that refuses has said so.
+    if (kind === "unreachable" && performance.now() - startedMs < QUIET_MS) return;
+    mentioned.add(kind);
+    logger.warn({ servers: servers.map(hostOf), cause }, `${text}; waiting for it (${variable})`);
   };
 }
 
 /** Without the password that a URL may hold. */
 function hostOf(server: string): string {
   return new URL(server).host;
+}
+
+/** What is asked for; a server may ask for TLS all the same. */
+function transportOf({ servers, access }: ConnectBusOptions): "plain" | "tls" {
+  const isTls = access?.tls !== undefined || servers.some((server) => server.startsWith("tls:"));
+  return isTls ? "tls" : "plain";
 }
 
 function signalOption({ signal }: ConnectBusOptions): { signal?: AbortSignal } {
@@ -101,8 +121,10 @@ async function connectUnlessAborted(options: ConnectBusOptions): Promise<NatsCon
   });
 }
 
-function connectOnce({ servers, name }: ConnectBusOptions): Promise<NatsConnection> {
+async function connectOnce(options: ConnectBusOptions): Promise<NatsConnection> {
+  const { servers, name, access = {} } = options;
   return connect({
+    ...accessOptions(servers, access),
     servers: [...servers],
     name,
     timeout: CONNECT_TIMEOUT_MS,
@@ -190,6 +212,7 @@ async function watchStatus(
   logger: Logger,
   { onDisconnect, onReconnect }: StatusHandlers,
 ): Promise<void> {
+  const forbidden = new Set<string>();
   for await (const status of connection.status()) {
     if (status.type === "disconnect") {
       logger.warn({ server: status.server }, "NATS is away; reconnecting");
@@ -199,10 +222,28 @@ async function watchStatus(
       onReconnect();
     } else if (status.type === "staleConnection") {
       destroySocket(connection);
+    } else if (status.type === "error" && status.error instanceof PermissionViolationError) {
+      mentionForbidden(status.error, forbidden, logger);
     } else if (status.type === "error" || status.type === "slowConsumer") {
       logger.error({ status }, "NATS reports an error");
     }
   }
+}
+
+/** Each once: what is forbidden is tried again as often as it is needed. */
+function mentionForbidden(
+  error: PermissionViolationError,
+  told: Set<string>,
+  logger: Logger,
+): void {
+  const { operation, subject } = error;
+  const key = `${operation} ${subject}`;
+  if (told.has(key) || told.size >= MAX_FORBIDDEN_TOLD) return;
+  told.add(key);
+  logger.error(
+    { operation, subject },
+    "NATS forbids this with these credentials (docs/permissions.md)",
+  );
 }
 
 /**

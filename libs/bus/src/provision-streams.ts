@@ -9,7 +9,7 @@ import {
   StorageType,
   type StreamConfig,
 } from "@nats-io/jetstream";
-import { nanos } from "@nats-io/transport-node";
+import { nanos, PermissionViolationError } from "@nats-io/transport-node";
 import type { StreamSpec } from "@packetwatch/contracts";
 import { BusError } from "./bus-error.ts";
 import type { Bus } from "./connect-bus.ts";
@@ -29,7 +29,15 @@ const NO_SUITABLE_PEERS = 10005;
 const UPDATE_REFUSED = 10052;
 const REPLICAS_NEED_A_CLUSTER = 10074;
 
-export type ProvisionOptions = { readonly signal?: AbortSignal; readonly logger?: Logger };
+export type ProvisionOptions = {
+  readonly signal?: AbortSignal;
+  readonly logger?: Logger;
+  /**
+   * What follows where the credential may not: "wait" until somebody else has
+   * made a stream that is missing, and live with one that differs; or "fail".
+   */
+  readonly whenForbidden?: "wait" | "fail";
+};
 
 /**
  * Creates the streams that are missing and updates those that differ. Calling
@@ -39,13 +47,13 @@ export type ProvisionOptions = { readonly signal?: AbortSignal; readonly logger?
 export async function provisionStreams(
   bus: Bus,
   specs: readonly StreamSpec[],
-  { signal, logger }: ProvisionOptions = {},
+  { signal, logger, whenForbidden = "wait" }: ProvisionOptions = {},
 ): Promise<void> {
   requireServer(bus.connection.info?.version ?? "");
   const mention = mentionOnce(logger);
   for (const spec of specs) {
     for (;;) {
-      const trouble = await provisionStream(bus, spec);
+      const trouble = await provisionStream(bus, spec, { logger, whenForbidden });
       if (trouble === undefined) break;
       mention(spec.name, trouble);
       const waitMs = RETRY_MS + Math.random() * RETRY_JITTER_MS;
@@ -75,31 +83,86 @@ export function requireServer(version: string): void {
   throw new BusError("STREAM", "", detail, { retryable: false });
 }
 
+type Attempt = {
+  readonly logger: Logger | undefined;
+  readonly whenForbidden: "wait" | "fail";
+};
+
 /** What went wrong where it is worth another try. */
-async function provisionStream(bus: Bus, spec: StreamSpec): Promise<string | undefined> {
+async function provisionStream(
+  bus: Bus,
+  spec: StreamSpec,
+  { logger, whenForbidden }: Attempt,
+): Promise<string | undefined> {
   try {
     const manager = await jetstreamManager(bus.connection, { timeout: REQUEST_TIMEOUT_MS });
-    await createOrUpdate(manager, spec);
+    await createOrUpdate(manager, spec, whenForbidden === "wait" ? logger : undefined);
     return undefined;
   } catch (cause) {
-    if (!isRefusal(cause)) return (cause as Error).message;
-    const isUnchangeable = codeOf(cause) === UPDATE_REFUSED;
-    const wayOut = isUnchangeable
-      ? `; 'nats stream rm ${spec.name}' removes it with what it holds, and it is made anew`
-      : "";
-    const detail = `provision stream ${spec.name}: ${(cause as Error).message}${wayOut}`;
+    const isFinal = isForbidden(cause) ? whenForbidden === "fail" : isRefusal(cause);
+    if (!isFinal) return (cause as Error).message;
+    const detail = `provision stream ${spec.name}: ${(cause as Error).message}${wayOut(spec, cause)}`;
     throw new BusError("STREAM", spec.name, detail, { cause, retryable: false });
   }
 }
 
-async function createOrUpdate(manager: JetStreamManager, spec: StreamSpec): Promise<void> {
+function wayOut({ name }: StreamSpec, cause: unknown): string {
+  if (isForbidden(cause)) return "; the provisioner's credential may (PW_NATS_NKEY_FILE)";
+  if (codeOf(cause) !== UPDATE_REFUSED) return "";
+  return `; 'nats stream rm ${name}' removes it with what it holds, and it is made anew`;
+}
+
+/** Looks first: whoever may not change a stream has to try only where it differs. */
+async function createOrUpdate(
+  manager: JetStreamManager,
+  spec: StreamSpec,
+  logger: Logger | undefined,
+): Promise<void> {
   const config = streamConfig(spec);
-  try {
-    await manager.streams.update(spec.name, config);
-  } catch (error) {
-    if (codeOf(error) !== JetStreamApiCodes.StreamNotFound) throw error;
+  const existing = await existingConfig(manager, spec.name);
+  if (existing === undefined) {
     await manager.streams.add(config);
+  } else if (!isCovered(config, existing)) {
+    await manager.streams.update(spec.name, config).catch(livingWithIt(spec, logger));
   }
+}
+
+async function existingConfig(
+  manager: JetStreamManager,
+  stream: string,
+): Promise<StreamConfig | undefined> {
+  try {
+    return (await manager.streams.info(stream)).config;
+  } catch (error) {
+    if (codeOf(error) === JetStreamApiCodes.StreamNotFound) return undefined;
+    throw error;
+  }
+}
+
+function livingWithIt({ name }: StreamSpec, logger: Logger | undefined) {
+  return (error: unknown): void => {
+    if (logger === undefined || !isForbidden(error)) throw error;
+    logger.warn(
+      { stream: name },
+      "a stream differs from the settings; 'packetwatch provision' with the provisioner's credential changes it",
+    );
+  };
+}
+
+/** Whether everything that `wanted` names is so in `actual`, which has more members. */
+function isCovered(wanted: unknown, actual: unknown): boolean {
+  if (typeof wanted !== "object" || wanted === null) return wanted === actual;
+  if (typeof actual !== "object" || actual === null) return false;
+  if (Array.isArray(wanted) && wanted.length !== (actual as unknown[]).length) return false;
+  return Object.entries(wanted).every(([key, value]) =>
+    isCovered(value, (actual as Record<string, unknown>)[key]),
+  );
+}
+
+/** NATS refused the request by the sender's permissions: it never reached JetStream. */
+export function isForbidden(error: unknown): boolean {
+  const cause = error instanceof Error ? error.cause : undefined;
+  return error instanceof PermissionViolationError || cause instanceof PermissionViolationError;
 }
 
 /**

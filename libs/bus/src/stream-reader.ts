@@ -7,7 +7,7 @@ import {
   jetstreamManager,
   type StreamInfo,
 } from "@nats-io/jetstream";
-import { nanos } from "@nats-io/transport-node";
+import { nanos, nuid } from "@nats-io/transport-node";
 import type { Bus } from "./connect-bus.ts";
 import { consumeInOrder } from "./consume-in-order.ts";
 import type { Logger } from "./logger.ts";
@@ -139,6 +139,8 @@ export class StreamReader {
     const { bus, stream, filter } = this.#options;
     const manager = await jetstreamManager(bus.connection, { checkAPI: false });
     const consumer = await manager.consumers.add(stream, {
+      // With a name, its subject has the filter too, which a permission can then limit.
+      name: nuid.next(),
       filter_subject: filter,
       ack_policy: AckPolicy.None,
       mem_storage: true,

@@ -170,6 +170,11 @@ const rows: Record<keyof typeof variables, Row> = {
   publishBufferBytes: size(["1MiB", MIB], ["4GiB", 4 * GIB]),
   bpffsDir: path,
   bpfObject: path,
+  natsNkeyFile: path,
+  natsCredsFile: path,
+  natsTlsCa: path,
+  natsTlsCert: path,
+  natsTlsKey: path,
   natsServers: {
     accepted: [
       ["nats://127.0.0.1:4222", ["nats://127.0.0.1:4222"]],
@@ -229,12 +234,21 @@ function titled<T>(item: T) {
   return { item, shown: JSON.stringify(item).slice(0, 60) };
 }
 
+/** Variables that may not be alone. */
+const companions: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  natsTlsCert: { PW_NATS_TLS_KEY: "key.pem" },
+  natsTlsKey: { PW_NATS_TLS_CERT: "cert.pem" },
+};
+
 /** What the service that reads the variable gets for it. */
 function load(key: keyof typeof variables, text: string): unknown {
   const { name, readBy }: Variable = variables[key];
   const service = readBy[0];
   if (service === undefined) throw new Error(`nobody reads ${name}`);
-  const config: Readonly<Record<string, unknown>> = loadConfig(service, { [name]: text });
+  const config: Readonly<Record<string, unknown>> = loadConfig(service, {
+    ...companions[key],
+    [name]: text,
+  });
   return config[key];
 }
 

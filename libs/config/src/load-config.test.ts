@@ -112,7 +112,12 @@ describe("a service has its own variables, and no other", () => {
       "ipv6SourceBits",
       "logLevel",
       "maxVerdicts",
+      "natsCredsFile",
+      "natsNkeyFile",
       "natsServers",
+      "natsTlsCa",
+      "natsTlsCert",
+      "natsTlsKey",
       "portThreshold",
       "spreadAction",
       "spreadThreshold",
@@ -142,6 +147,11 @@ describe("a service has its own variables, and no other", () => {
     expectTypeOf<Config<"cli">["whitelistSelf"]>().toEqualTypeOf<boolean>();
     expectTypeOf<keyof Config<"metrics">>().toEqualTypeOf<
       | "natsServers"
+      | "natsNkeyFile"
+      | "natsCredsFile"
+      | "natsTlsCa"
+      | "natsTlsCert"
+      | "natsTlsKey"
       | "host"
       | "logLevel"
       | "drainTimeoutSeconds"

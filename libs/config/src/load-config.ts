@@ -43,10 +43,33 @@ export function loadConfig<S extends ServiceName>(
   const values = Object.entries<Variable>(variables)
     .filter(([, { readBy }]) => readBy.includes(service))
     .map(([key, variable]) => [key, readVariable(variable, from, problems)]);
+  problems.push(...combinationProblems(from));
   if (problems.length > 0) throw new ConfigError(problems);
   const config = Object.fromEntries(values) as Record<string, unknown>;
   config["host"] ??= hostname();
   return config as Config<S>;
+}
+
+/** What is wrong with variables that are right each by itself. */
+function combinationProblems(from: Environment): readonly ConfigProblem[] {
+  const { natsNkeyFile, natsCredsFile, natsTlsCert, natsTlsKey } = variables;
+  const [nkey, creds, cert, key] = [natsNkeyFile, natsCredsFile, natsTlsCert, natsTlsKey].map(
+    ({ name }) => from[name]?.trim() ?? "",
+  );
+  const problems: ConfigProblem[] = [];
+  if (nkey && creds) {
+    const expected = `nothing beside ${natsNkeyFile.name}`;
+    problems.push({ variable: natsCredsFile.name, value: creds, expected });
+  }
+  if (cert && !key) {
+    const expected = `something only together with ${natsTlsKey.name}`;
+    problems.push({ variable: natsTlsCert.name, value: cert, expected });
+  }
+  if (key && !cert) {
+    const expected = `something only together with ${natsTlsCert.name}`;
+    problems.push({ variable: natsTlsKey.name, value: key, expected });
+  }
+  return problems;
 }
 
 function readVariable(variable: Variable, from: Environment, problems: ConfigProblem[]): unknown {

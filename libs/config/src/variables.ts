@@ -246,18 +246,57 @@ const nats = {
     readBy: everyone,
     description: "The NATS servers of the fleet.",
   },
+  natsNkeyFile: {
+    name: "PW_NATS_NKEY_FILE",
+    field: path(),
+    fallback: undefined,
+    readBy: everyone,
+    description:
+      "File with the seed of the nkey by which NATS knows this service. `packetwatch keys` makes them; the command finds the operator's of `packetwatch up` by itself.",
+  },
+  natsCredsFile: {
+    name: "PW_NATS_CREDS_FILE",
+    field: path(),
+    fallback: undefined,
+    readBy: everyone,
+    description:
+      "Credentials file (JWT and seed, as `nsc` writes it), for a NATS that is run by JWT. In place of PW_NATS_NKEY_FILE.",
+  },
+  natsTlsCa: {
+    name: "PW_NATS_TLS_CA",
+    field: path(),
+    fallback: undefined,
+    readBy: everyone,
+    description:
+      "PEM file of the authorities that may vouch for NATS; without it, the system's. With it, or with a `tls:` URL, there is no connection without TLS.",
+  },
+  natsTlsCert: {
+    name: "PW_NATS_TLS_CERT",
+    field: path(),
+    fallback: undefined,
+    readBy: everyone,
+    description:
+      "PEM file of the certificate to show to NATS, for mutual TLS. Together with PW_NATS_TLS_KEY.",
+  },
+  natsTlsKey: {
+    name: "PW_NATS_TLS_KEY",
+    field: path(),
+    fallback: undefined,
+    readBy: everyone,
+    description: "PEM file of that certificate's private key.",
+  },
   streamReplicas: {
     name: "PW_STREAM_REPLICAS",
     field: integerOf(1, 3, 5),
     fallback: "1",
-    readBy: ["detector"],
+    readBy: ["detector", "cli"],
     description: "Copies of each stream in a NATS cluster of at least so many servers.",
   },
   synStorage: {
     name: "PW_SYN_STORAGE",
     field: oneOf("memory", "file"),
     fallback: "memory",
-    readBy: ["detector"],
+    readBy: ["detector", "cli"],
     description:
       "Where NATS keeps connection attempts for replay. In `memory`, one server that restarts forgets those no detector has read yet.",
   },
@@ -265,7 +304,7 @@ const nats = {
     name: "PW_SYN_STREAM_BYTES",
     field: bytes(MIB, 1024 * GIB),
     fallback: "256MiB",
-    readBy: ["detector"],
+    readBy: ["detector", "cli"],
     description:
       "Size of the stream that keeps connection attempts for replay; then the oldest leave.",
   },
@@ -280,14 +319,14 @@ const nats = {
     name: "PW_HISTORY_SECONDS",
     field: integer(60, 10 * 365 * 86_400),
     fallback: "604800",
-    readBy: ["detector"],
+    readBy: ["detector", "cli"],
     description: "How long verdicts, alerts and what enforcers did can be read back, in seconds.",
   },
   historyBytes: {
     name: "PW_HISTORY_BYTES",
     field: bytes(MIB, 1024 * GIB),
     fallback: "256MiB",
-    readBy: ["detector"],
+    readBy: ["detector", "cli"],
     description: "Disk space of that history.",
   },
 } as const satisfies Record<string, Variable>;

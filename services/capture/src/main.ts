@@ -1,6 +1,6 @@
 import { interfaceIndex } from "@packetwatch/bpf";
 import { type Bus, connectBus, publishAcknowledged, ServiceRegistration } from "@packetwatch/bus";
-import type { Config } from "@packetwatch/config";
+import { type Config, natsAccess } from "@packetwatch/config";
 import { synSubject } from "@packetwatch/contracts";
 import { type Logger, ownAddresses, runService, type Scope } from "@packetwatch/runtime";
 import { PACKETWATCH_VERSION, processInstance } from "@packetwatch/telemetry";
@@ -32,7 +32,8 @@ await runService("capture", async ({ config, logger, scope, health, fail }) => {
     events: { ...telemetry.events, onError: fail },
   });
   telemetry.observe(pipeline);
-  const options = { servers: config.natsServers, name: `capture ${host}`, logger };
+  const access = natsAccess(config);
+  const options = { servers: config.natsServers, access, name: `capture ${host}`, logger };
   const bus = scope.own(await connectBus({ ...options, signal: scope.signal }));
   connected.bus = bus;
   health.require(() => bus.whyNotConnected());

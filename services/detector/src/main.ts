@@ -1,4 +1,5 @@
 import { connectBus, keepStreams, ServiceRegistration } from "@packetwatch/bus";
+import { natsAccess } from "@packetwatch/config";
 import { streamSpecs } from "@packetwatch/contracts";
 import { streamSizes } from "@packetwatch/detection";
 import { runService } from "@packetwatch/runtime";
@@ -9,7 +10,8 @@ import { createDetectorTelemetry } from "./telemetry.ts";
 await runService("detector", async ({ config, logger, scope, health }) => {
   const { host } = config;
   const instance = processInstance(host);
-  const options = { servers: config.natsServers, name: `detector ${host}`, logger };
+  const access = natsAccess(config);
+  const options = { servers: config.natsServers, access, name: `detector ${host}`, logger };
   const bus = scope.own(await connectBus({ ...options, signal: scope.signal }));
   health.require(() => bus.whyNotConnected());
   const specs = streamSpecs(streamSizes(config));

@@ -1,4 +1,5 @@
 import { connectBus, ServiceRegistration, StreamReader } from "@packetwatch/bus";
+import { natsAccess } from "@packetwatch/config";
 import { streamNames, subjects } from "@packetwatch/contracts";
 import { ownAddresses, runService } from "@packetwatch/runtime";
 import { PACKETWATCH_VERSION, processInstance } from "@packetwatch/telemetry";
@@ -13,7 +14,8 @@ const VERDICT_PREFETCH = 10_000;
 await runService("enforcer", async ({ config, logger, scope, health, fail }) => {
   const { host, interfaces, bpffsDir: pinDir } = config;
   const instance = processInstance(host);
-  const options = { servers: config.natsServers, name: `enforcer ${host}`, logger };
+  const access = natsAccess(config);
+  const options = { servers: config.natsServers, access, name: `enforcer ${host}`, logger };
   const bus = scope.own(await connectBus({ ...options, signal: scope.signal }));
   const telemetry = createEnforcerTelemetry({ bus, host, instance, logger });
   const allowed = () => [

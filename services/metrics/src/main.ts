@@ -1,4 +1,5 @@
 import { connectBus, ServiceRegistration, TelemetryPublisher } from "@packetwatch/bus";
+import { natsAccess } from "@packetwatch/config";
 import { runService } from "@packetwatch/runtime";
 import {
   catalogue,
@@ -59,7 +60,8 @@ await runService(service, async ({ config, logger, scope, health }) => {
   logger.info({ address, port }, "serving /metrics");
 
   const { signal } = scope;
-  const bus = scope.own(await connectBus({ servers, name: instance, logger, signal }));
+  const access = natsAccess(config);
+  const bus = scope.own(await connectBus({ servers, access, name: instance, logger, signal }));
   readiness.connected(bus);
   own.beforeRead(() =>
     own.raise("packetwatch_nats_reconnects_total", { service }, bus.reconnects()),

@@ -185,10 +185,13 @@ test("a refusal is logged, changes nothing else, and ends when permissions allow
   writePermissions(file, 'subscribe: { deny: "$SRV.>" }');
   await begin(["-c", file]);
   register();
-  await waitUntil(() => logger.messages("error").includes("NATS reports an error"), {
-    timeoutMs: TIMEOUT_MS,
-    what: "the refusal to be logged",
-  });
+  await waitUntil(
+    () => logger.messages("error").some((text) => text.startsWith("NATS forbids this")),
+    {
+      timeoutMs: TIMEOUT_MS,
+      what: "the refusal to be logged",
+    },
+  );
   expect(await askServices(asking, "PING")).toEqual([]);
   const heard: string[] = [];
   serving.connection.subscribe("test.still", {

@@ -103,7 +103,7 @@ it(
     await detector.logged("ready", LOSS_TIMEOUT_MS);
     await launchDetector().logged("ready", LOSS_TIMEOUT_MS);
     const infos = await untilWhole();
-    expect(infos.map(({ config }) => config.num_replicas)).toEqual([3, 3, 3, 3]);
+    expect(infos.map(({ config }) => config.num_replicas)).toEqual([3, 3, 3, 3, 3]);
     expect(detector.records.filter(({ msg }) => msg === WAITING).length).toBe(1);
     await blockScanner();
   },

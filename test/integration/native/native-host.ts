@@ -33,11 +33,13 @@ export type RunningCommand = {
 export class NativeHost {
   readonly folder: string;
   readonly runDir: string;
+  readonly natsPort: number;
   readonly #environment: Readonly<Record<string, string>>;
 
   private constructor(folder: string, natsPort: number) {
     this.folder = folder;
     this.runDir = path.join(folder, ".run");
+    this.natsPort = natsPort;
     this.#environment = {
       PATH: process.env["PATH"] ?? "",
       PW_NATS_PORT: String(natsPort),

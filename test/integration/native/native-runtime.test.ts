@@ -1,11 +1,14 @@
 import { spawn } from "node:child_process";
 import { createServer } from "node:net";
 import { once } from "node:events";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import { connectBus } from "@packetwatch/bus";
+import { streamNames } from "@packetwatch/contracts";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { waitUntil } from "../../support/eventually.ts";
 import { freePort } from "../../support/nats.ts";
+import { RecordingLogger } from "../../support/recording-logger.ts";
 import { NativeHost, services } from "./native-host.ts";
 
 const everything = ["supervisor", "nats-server", ...services];
@@ -51,6 +54,33 @@ describe("native runtime", () => {
     expect(down.output).toContain("stopped; XDP is detached from eth7");
     expect(new Set(host.detached())).toEqual(new Set(["eth7"]));
     expectNothingLeft();
+  });
+
+  it("NATS lets in who has a key of the run folder, and seeds are readable by root alone", async () => {
+    await host.run(["up", "--detach"]);
+    const url = `nats://127.0.0.1:${host.natsPort}`;
+    const keyFile = path.join(host.runDir, "keys/operator/user.nk");
+    expect(statSync(keyFile).mode & 0o777).toBe(0o600);
+    expect(statSync(path.dirname(keyFile)).mode & 0o777).toBe(0o700);
+    const logger = new RecordingLogger();
+    const connect = (access: { nkeyFile?: string }, signal: AbortSignal) =>
+      connectBus({ servers: [url], access, name: "test", logger, signal });
+    const bus = await connect({ nkeyFile: keyFile }, AbortSignal.timeout(20_000));
+    const manager = await bus.jetstream.jetstreamManager();
+    const streams = (await manager.streams.list().next()).map(({ config }) => config.name);
+    await bus.close();
+    expect(streams.toSorted()).toEqual(Object.values(streamNames).toSorted());
+    const abort = new AbortController();
+    const nameless = connect({}, abort.signal);
+    await waitUntil(() => logger.messages("warn").length > 0, {
+      timeoutMs: 20_000,
+      what: "a refusal",
+    });
+    abort.abort();
+    await expect(nameless).rejects.toThrow(/abort/);
+    expect(logger.messages("warn")[0]).toContain("NATS refuses the credentials");
+    const seed = readFileSync(keyFile, "utf8").trim();
+    for (const name of everything) expect(host.log(name)).not.toContain(seed);
   });
 
   it("a second up says that it runs already, and changes nothing", async () => {
