@@ -248,8 +248,12 @@ static __always_inline bool is_enforcing(void)
 {
 	__u32 zero = 0;
 	struct pw_live *state = bpf_map_lookup_elem(&live, &zero);
+	__u32 set;
 
-	return state && state->enforce;
+	if (!state)
+		return false;
+	set = state->until_ns && has_passed(state->until_ns) ? state->set_after : state->set;
+	return set == PW_SET_NOTHING ? state->enforce : set == PW_SET_ENFORCE;
 }
 
 /*

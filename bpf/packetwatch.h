@@ -108,9 +108,23 @@ struct pw_settings {
 };
 _Static_assert(sizeof(struct pw_settings) == 24, "settings are 24 bytes");
 
-/* Value of the `live` array (one entry): what changes while the program runs. */
+/* Values of pw_live.set and pw_live.set_after. */
+#define PW_SET_NOTHING 0 /* `enforce` holds */
+#define PW_SET_ENFORCE 1
+#define PW_SET_DRY_RUN 2
+
+/*
+ * Value of the `live` array (one entry): what changes while the program runs.
+ * capture writes `enforce`, enforcer the rest. A trial that nobody confirms
+ * ends here, so that it ends with no process alive.
+ */
 struct pw_live {
-	__u32 enforce; /* 0 = dry run: count would-drops, drop nothing */
+	__u32 enforce;	 /* 0 = dry run: count would-drops, drop nothing */
+	__u32 set;	 /* PW_SET_*, in place of `enforce`, until until_ns */
+	__u32 set_after; /* PW_SET_*, from until_ns on */
+	__u32 reserved;
+	__u64 until_ns; /* CLOCK_BOOTTIME; 0 = for ever */
 };
+_Static_assert(sizeof(struct pw_live) == 24, "live is 24 bytes");
 
 #endif /* PACKETWATCH_H */

@@ -8,6 +8,8 @@ import { keysCommand } from "./keys/keys-command.ts";
 import { detachCommand } from "./detach/detach-command.ts";
 import { provisionCommand } from "./provision/provision-command.ts";
 import { explainCommand } from "./explain/explain-command.ts";
+import { allowCommand } from "./allow/allow-command.ts";
+import { enforceCommand } from "./enforce/enforce-command.ts";
 import { recordCommand } from "./recording/record-command.ts";
 import { replayCommand } from "./recording/replay-command.ts";
 import { statusCommand } from "./status/status-command.ts";
@@ -33,6 +35,8 @@ export function createProgram(): Command {
   blockCommand(program);
   unblockCommand(program);
   explainCommand(program);
+  allowCommand(program);
+  enforceCommand(program);
   recordCommand(program);
   replayCommand(program);
   detachCommand(program);
@@ -52,6 +56,8 @@ Examples:
   packetwatch explain 192.0.2.56              why is it blocked, or why isn't it
   packetwatch block 192.0.2.56 --ttl 2h       block a source on every host
   packetwatch unblock 192.0.2.56              lift a block on every host
+  packetwatch allow add 192.0.2.0/24 --ttl 2h never drop these, on any host
+  packetwatch enforce on --confirm 60s        drop from now on; go back unless confirmed
   packetwatch record monday.pwsyn             write the fleet's attempts to a file
   packetwatch replay monday.pwsyn             print whom the rules would block, and block nobody
   packetwatch down                            stop everything, and detach XDP

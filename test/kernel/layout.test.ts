@@ -81,7 +81,7 @@ const memberBytes: Readonly<Record<string, Readonly<Record<string, number>>>> = 
     unparsed: 8 * unparsedReasons.length,
   },
   pw_settings: { ipv6_prefix_mask_be: 16, listener_lookup: 1, reserved: 7 },
-  pw_live: { enforce: 4 },
+  pw_live: { enforce: 4, set: 4, set_after: 4, reserved: 4, until_ns: 8 },
 };
 
 describe.each(structs)(

@@ -12,10 +12,15 @@ import {
   type Block,
   type KernelCounters,
   type KernelSettings,
+  type Live,
+  type LiveSetting,
   mapNames,
+  NOTHING_SET,
   PROGRAM_NAME,
+  readAllowKey,
   readBlock,
   readCounters,
+  readLive,
   SETTINGS_NAME,
   writeAllowKey,
   writeBlock,
@@ -25,6 +30,7 @@ import {
 } from "@packetwatch/contracts";
 import {
   DEFAULT_IPV6_SOURCE_BITS,
+  formatPrefix,
   parseAddress,
   parsePrefix,
   sourceMaskWords,
@@ -156,8 +162,18 @@ export class PacketwatchMaps {
     }
   }
 
-  enforce(enforce: "on" | "off"): void {
-    this.#map(mapNames.live).update(ONLY_KEY, writeLive({ enforce }));
+  enforce(enforce: "on" | "off", setting: LiveSetting = NOTHING_SET): void {
+    this.#map(mapNames.live).update(ONLY_KEY, writeLive({ enforce, ...setting }));
+  }
+
+  live(): Live {
+    const value = this.#map(mapNames.live).lookup(ONLY_KEY);
+    if (value === undefined) throw new Error("the live array has no entry");
+    return readLive(value);
+  }
+
+  allowed(): readonly string[] {
+    return Array.from(this.#map(mapNames.allowed).keys(), (key) => formatPrefix(readAllowKey(key)));
   }
 }
 

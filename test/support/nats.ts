@@ -1,6 +1,16 @@
 /** A real nats-server for tests. */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { accessSync, constants, cpSync, existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import {
+  accessSync,
+  constants,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+} from "node:fs";
 import { createServer, connect as openSocket } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
@@ -119,9 +129,13 @@ export class NatsServer {
     await this.#end("SIGKILL");
   }
 
-  /** Freezes the server: its connections stay open and silent. */
+  /** Freezes the server: its connections stay open and silent. Returns when the last of its threads has stopped. */
   pause(): void {
     this.#signal("SIGSTOP");
+    const deadlineMs = performance.now() + STOP_TIMEOUT_MS;
+    while (!isStopped(this.#child?.pid ?? 0)) {
+      if (performance.now() > deadlineMs) throw new Error("nats-server was not stopped in time");
+    }
   }
 
   resume(): void {
@@ -189,6 +203,15 @@ async function endsWithin(child: ChildProcess, timeoutMs: number): Promise<boole
     () => true,
     () => false,
   );
+}
+
+/** On a machine that others use too, a thread may answer a little longer after the signal. */
+function isStopped(pid: number): boolean {
+  const tasks = readdirSync(`/proc/${pid}/task`);
+  return tasks.every((task) => {
+    const stat = readFileSync(`/proc/${pid}/task/${task}/stat`, "utf8");
+    return stat.slice(stat.lastIndexOf(")") + 2).startsWith("T");
+  });
 }
 
 function hasEnded(child: ChildProcess): boolean {

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
-import { userInfo } from "node:os";
 import type { Config, Environment } from "@packetwatch/config";
 import type { BlockVerdict, UnblockVerdict } from "@packetwatch/contracts";
+import { operatorName } from "../operator-name.ts";
 
 /** What all verdicts of one command have in common. */
 export type Decision = {
@@ -10,7 +10,6 @@ export type Decision = {
   readonly reason?: string;
 };
 
-const MAX_NAME_CHARACTERS = 255;
 const MAX_REASON_CHARACTERS = 512;
 
 export type DecideOptions = {
@@ -22,7 +21,7 @@ export type DecideOptions = {
 /** Who decides, now, and why. */
 export function decide({ config, from, reason }: DecideOptions): Decision {
   return {
-    decidedBy: `operator/${operatorName(from)}@${config.host}`.slice(0, MAX_NAME_CHARACTERS),
+    decidedBy: operatorName(config.host, from),
     issuedUs: Date.now() * 1000,
     ...(reason === undefined ? {} : { reason: reason.slice(0, MAX_REASON_CHARACTERS) }),
   };
@@ -48,14 +47,4 @@ export function createBlock(
 
 export function createUnblock(source: string, decision: Decision): UnblockVerdict {
   return { version: 1, kind: "unblock", id: randomUUID(), source, ...decision };
-}
-
-/** Who is behind sudo, if anybody; a container's user may have no name. */
-function operatorName(from: Environment): string {
-  if (from["SUDO_USER"]) return from["SUDO_USER"];
-  try {
-    return userInfo().username;
-  } catch {
-    return `uid-${process.getuid?.()}`;
-  }
 }

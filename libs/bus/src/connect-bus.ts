@@ -1,4 +1,5 @@
 import { EventEmitter } from "node:events";
+import type { Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { type JetStreamClient, jetstream } from "@nats-io/jetstream";
 import { connect, type NatsConnection, PermissionViolationError } from "@nats-io/transport-node";
@@ -43,6 +44,10 @@ export type Bus = {
   readonly isConnected: () => boolean;
   /** Why it isn't connected; undefined: it is. */
   readonly whyNotConnected: () => string | undefined;
+  /** Names or addresses of the servers that are configured, or that their cluster has named. */
+  readonly serverHosts: () => readonly string[];
+  /** The address at the far end of the connection; undefined while there is none. */
+  readonly remoteAddress: () => string | undefined;
   /** Calls back after every reconnect; returns what ends that. */
   readonly onReconnect: (listener: () => void) => () => void;
   close(): Promise<void>;
@@ -57,7 +62,7 @@ export async function connectBus(options: ConnectBusOptions): Promise<Bus> {
   accessOptions(options.servers, options.access ?? {});
   const connection = await firstConnection(options);
   keepServers(connection, options.servers);
-  return createBus(connection, options.logger);
+  return createBus(connection, options);
 }
 
 // Not waitOnFirstConnect of nats.js: it can't be aborted, and never says why it waits.
@@ -103,6 +108,15 @@ function transportOf({ servers, access }: ConnectBusOptions): "plain" | "tls" {
   return isTls ? "tls" : "plain";
 }
 
+function hostnameOf(server: string): string {
+  return new URL(server).hostname;
+}
+
+/** An IPv6 address in a URL stands in brackets. */
+function withoutBrackets(host: string): string {
+  return host.replace(/^\[(.*)\]$/, "$1");
+}
+
 function signalOption({ signal }: ConnectBusOptions): { signal?: AbortSignal } {
   return signal ? { signal } : {};
 }
@@ -146,7 +160,7 @@ function keepServers(connection: NatsConnection, servers: readonly string[]): vo
   connection.setServers([...new Set([...known, ...servers.map(hostOf)])]);
 }
 
-function createBus(connection: NatsConnection, logger: Logger): Bus {
+function createBus(connection: NatsConnection, { servers, logger }: ConnectBusOptions): Bus {
   const events = new EventEmitter().setMaxListeners(0);
   const state = { reconnects: 0, connected: true };
   const watching = watchStatus(connection, logger, {
@@ -170,6 +184,11 @@ function createBus(connection: NatsConnection, logger: Logger): Bus {
     isConnected,
     whyNotConnected: () =>
       isConnected() ? undefined : "the connection to NATS is lost; reconnecting",
+    serverHosts: () => {
+      const named = connection.getServers().map(({ hostname }) => hostname);
+      return [...new Set([...servers.map(hostnameOf), ...named].map(withoutBrackets))];
+    },
+    remoteAddress: () => socketOf(connection)?.remoteAddress,
     onReconnect: (listener) => {
       events.on("reconnect", listener);
       return () => events.off("reconnect", listener);
@@ -252,10 +271,14 @@ function mentionForbidden(
  * gives up too: a quarter of an hour, in which what is published piles up.
  */
 function destroySocket(connection: NatsConnection): void {
+  socketOf(connection)?.destroy();
+}
+
+function socketOf(connection: NatsConnection): Socket | undefined {
   const { protocol } = connection as NatsConnection & WithSocket;
-  protocol?.transport?.socket?.destroy();
+  return protocol?.transport?.socket;
 }
 
 type WithSocket = {
-  readonly protocol?: { readonly transport?: { readonly socket?: { destroy(): void } } };
+  readonly protocol?: { readonly transport?: { readonly socket?: Socket } };
 };

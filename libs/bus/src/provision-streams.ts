@@ -199,6 +199,7 @@ function streamConfig(spec: StreamSpec): Partial<StreamConfig> & { name: string 
     ...(spec.markerSeconds === undefined
       ? {}
       : { allow_msg_ttl: true, subject_delete_marker_ttl: seconds(spec.markerSeconds) }),
+    ...(spec.kind === "bucket" ? { allow_rollup_hdrs: true, deny_delete: true } : {}),
     ...(spec.sources === undefined ? {} : { sources: spec.sources.map((name) => ({ name })) }),
   };
 }

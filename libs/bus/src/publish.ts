@@ -1,3 +1,4 @@
+import { JetStreamApiError } from "@nats-io/jetstream";
 import { headers, InvalidArgumentError, type MsgHdrs } from "@nats-io/transport-node";
 import type { Acknowledgement } from "./acknowledgements.ts";
 import { BusError } from "./bus-error.ts";
@@ -8,7 +9,13 @@ export type PublishOptions = {
   readonly messageId?: string;
   /** Whole seconds until the message expires; 0 or missing: never. */
   readonly ttlSeconds?: number;
+  /** Stores it only where this is the subject's last message; 0: where it has none. */
+  readonly lastSubjectSequence?: number;
+  readonly headers?: Readonly<Record<string, string>>;
 };
+
+/** Another message came in between: JetStream's "wrong last sequence". */
+const WRONG_LAST_SEQUENCE = 10071;
 
 /** Publishes to a stream and waits until it is stored; throws BusError. */
 export async function publishAcknowledged(
@@ -23,14 +30,25 @@ export async function publishAcknowledged(
   } catch (cause) {
     const detail = `publish on ${subject}: ${(cause as Error).message}`;
     // A message that is too large stays so.
-    const retryable = !(cause instanceof InvalidArgumentError);
+    const retryable = !(cause instanceof InvalidArgumentError) && !isOvertaken(cause);
     throw new BusError("PUBLISH", subject, detail, { cause, retryable });
   }
 }
 
-function createHeaders({ messageId, ttlSeconds }: PublishOptions): MsgHdrs {
+/** Whether a publish failed because the subject's last message was another than expected. */
+export function isOvertaken(error: unknown): boolean {
+  const cause = error instanceof BusError ? error.cause : error;
+  return cause instanceof JetStreamApiError && cause.code === WRONG_LAST_SEQUENCE;
+}
+
+function createHeaders(options: PublishOptions): MsgHdrs {
+  const { messageId, ttlSeconds, lastSubjectSequence } = options;
   const created = headers();
+  for (const [name, value] of Object.entries(options.headers ?? {})) created.set(name, value);
   if (messageId !== undefined) created.set("Nats-Msg-Id", messageId);
   if (ttlSeconds) created.set("Nats-TTL", `${Math.ceil(ttlSeconds)}s`);
+  if (lastSubjectSequence !== undefined) {
+    created.set("Nats-Expected-Last-Subject-Sequence", String(lastSubjectSequence));
+  }
   return created;
 }

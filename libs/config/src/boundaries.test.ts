@@ -143,6 +143,10 @@ const rows: Record<keyof typeof variables, Row> = {
   prometheusPort: port,
   prometheusAddress: listenAddress,
   whitelistSelf: boolean,
+  allowGateways: boolean,
+  allowResolvers: boolean,
+  allowNatsServers: boolean,
+  allowSshPeers: boolean,
   allow: {
     accepted: [
       ["192.0.2.7", [parsePrefix("192.0.2.7")]],

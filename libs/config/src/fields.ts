@@ -1,6 +1,6 @@
 import { Buffer } from "node:buffer";
 import { isIP } from "node:net";
-import { AddressError, parsePrefix, type Prefix } from "@packetwatch/net";
+import { AddressError, parseAllowPrefix, type Prefix } from "@packetwatch/net";
 
 /** How one variable's text becomes a value. */
 export type Field<T> = {
@@ -113,7 +113,7 @@ export function prefixes(): Field<readonly Prefix[]> {
   return {
     expected:
       `addresses or CIDRs, separated by commas, such as 192.0.2.0/24,2001:db8::/32: ` +
-      `at most ${MAX_PREFIXES}`,
+      `at most ${MAX_PREFIXES}; for all of IPv6 2000::/3, because ::/0 would hold IPv4 too`,
     parse: (value) => {
       const parts = splitList(value);
       return hasBetween(parts, 0, MAX_PREFIXES) ? parsePrefixes(parts) : undefined;
@@ -153,7 +153,7 @@ function splitList(value: string): string[] {
 
 function parsePrefixes(parts: readonly string[]): Prefix[] | undefined {
   try {
-    return parts.map((part) => parsePrefix(part));
+    return parts.map((part) => parseAllowPrefix(part));
   } catch (error) {
     if (error instanceof AddressError) return undefined;
     throw error;

@@ -165,6 +165,37 @@ const blocking = {
     description:
       "Addresses and CIDRs that are never dropped and never counted as scanners, besides the host's own.",
   },
+  allowGateways: {
+    name: "PW_ALLOW_GATEWAYS",
+    field: boolean(),
+    fallback: "True",
+    readBy: ["enforcer"],
+    description:
+      "Never block the gateways of the host's default routes. Followed when they change.",
+  },
+  allowResolvers: {
+    name: "PW_ALLOW_RESOLVERS",
+    field: boolean(),
+    fallback: "True",
+    readBy: ["enforcer"],
+    description:
+      "Never block the host's DNS resolvers: those of /etc/resolv.conf, and those that systemd-resolved asks.",
+  },
+  allowNatsServers: {
+    name: "PW_ALLOW_NATS_SERVERS",
+    field: boolean(),
+    fallback: "True",
+    readBy: ["enforcer"],
+    description: "Never block the NATS servers of PW_NATS_URL, nor those that their cluster names.",
+  },
+  allowSshPeers: {
+    name: "PW_ALLOW_SSH_PEERS",
+    field: boolean(),
+    fallback: "True",
+    readBy: ["enforcer"],
+    description:
+      "Never block an address from which somebody is logged in (utmp, systemd-logind) over a connection that is open. One who only connects to sshd is not logged in.",
+  },
   blockedEntries: {
     name: "PW_BLOCKED_ENTRIES",
     field: integer(16, 16_777_216),

@@ -18,6 +18,7 @@ import {
   unparsedReasons,
   writeAllowKey,
   writeBlock,
+  readLive,
   writeLive,
   writeSettings,
   writeSourceKey,
@@ -96,8 +97,13 @@ describe("bytes are those of bpf/packetwatch.h", () => {
   });
 
   it("enforcement is one number", () => {
-    expect(hex(writeLive({ enforce: "on" }))).toBe("01000000");
-    expect(hex(writeLive({ enforce: "off" }))).toBe("00000000");
+    const nothingSet = "00".repeat(LIVE_BYTES - 4);
+    expect(hex(writeLive({ enforce: "on" }))).toBe(`01000000${nothingSet}`);
+    expect(hex(writeLive({ enforce: "off" }))).toBe(`00000000${nothingSet}`);
+    const trial = { enforce: "off", set: "on", setAfter: "off", untilNs: 0x0102n } as const;
+    const written = "000000000100000002000000000000000201000000000000";
+    expect(hex(writeLive(trial))).toBe(written);
+    expect(readLive(writeLive(trial))).toEqual(trial);
     expect(writeLive({ enforce: "on" })).toHaveLength(LIVE_BYTES);
   });
 

@@ -105,8 +105,8 @@ export const ALLOW_KEY_BYTES = 20;
 export const ALLOW_VALUE_BYTES = 1;
 
 /** struct pw_live. */
-export const liveLayout = { enforce: 0 } as const;
-export const LIVE_BYTES = 4;
+export const liveLayout = { enforce: 0, set: 4, set_after: 8, reserved: 12, until_ns: 16 } as const;
+export const LIVE_BYTES = 24;
 
 /** struct pw_settings, the read-only global `settings`. */
 export const SETTINGS_NAME = "settings";
@@ -250,11 +250,53 @@ export function writeSettings(settings: KernelSettings): Uint8Array {
   return bytes;
 }
 
-export function writeLive(live: { readonly enforce: "on" | "off" }): Uint8Array {
+export type LiveSetting = {
+  /** In place of what PW_ENFORCE says; undefined: nothing, that holds. */
+  readonly set: "on" | "off" | undefined;
+  /** The same, from `untilNs` on. */
+  readonly setAfter: "on" | "off" | undefined;
+  /** CLOCK_BOOTTIME; 0 = for ever. */
+  readonly untilNs: bigint;
+};
+
+export type Live = LiveSetting & {
+  /** What PW_ENFORCE says. */
+  readonly enforce: "on" | "off";
+};
+
+export const NOTHING_SET: LiveSetting = { set: undefined, setAfter: undefined, untilNs: 0n };
+
+export function writeLive({
+  enforce,
+  ...setting
+}: { enforce: Live["enforce"] } & Partial<LiveSetting>): Uint8Array {
   const bytes = new Uint8Array(LIVE_BYTES);
-  viewOf(bytes).setUint32(liveLayout.enforce, live.enforce === "on" ? 1 : 0, true);
+  const view = viewOf(bytes);
+  view.setUint32(liveLayout.enforce, enforce === "on" ? 1 : 0, true);
+  view.setUint32(liveLayout.set, settingCodes.indexOf(setting.set), true);
+  view.setUint32(liveLayout.set_after, settingCodes.indexOf(setting.setAfter), true);
+  view.setBigUint64(liveLayout.until_ns, setting.untilNs ?? 0n, true);
   return bytes;
 }
+
+export function readLive(bytes: Uint8Array): Live {
+  const view = viewOf(bytes);
+  return {
+    enforce: view.getUint32(liveLayout.enforce, true) === 0 ? "off" : "on",
+    set: settingCodes[view.getUint32(liveLayout.set, true)],
+    setAfter: settingCodes[view.getUint32(liveLayout.set_after, true)],
+    untilNs: view.getBigUint64(liveLayout.until_ns, true),
+  };
+}
+
+/** What the program does at a time, as is_enforcing() has it. */
+export function isEnforcing({ enforce, set, setAfter, untilNs }: Live, nowNs: bigint): boolean {
+  const setting = untilNs !== 0n && untilNs <= nowNs ? setAfter : set;
+  return (setting ?? enforce) === "on";
+}
+
+/** PW_SET_*, in their order. */
+const settingCodes = [undefined, "on", "off"] as const;
 
 function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

@@ -2,6 +2,7 @@
  * Who may do what on NATS. One role for each kind of credential; the server's
  * configuration, docs/permissions.md and the tests are made from this table.
  */
+import { bucketStream, bucketSubject, buckets, everyKey } from "./buckets.ts";
 import { DETECTOR_BUCKET, streamNames } from "./streams.ts";
 import { subjects } from "./subjects.ts";
 
@@ -33,10 +34,10 @@ const SERVICE_DISCOVERY = "$SRV.>";
 
 const verdictList = streamReading(streamNames.verdict);
 /** The KV buckets that operators write and services follow. */
-const operatorBuckets = ["packetwatch_allowlist"] as const;
+const operatorBuckets = [buckets.allowlist, buckets.enforcement] as const;
 const everyStream = [
   ...Object.values(streamNames),
-  ...[DETECTOR_BUCKET, ...operatorBuckets].map((bucket) => `KV_${bucket}`),
+  ...[DETECTOR_BUCKET, ...Object.values(buckets)].map(bucketStream),
 ];
 
 export const roles = {
@@ -66,9 +67,10 @@ export const roles = {
     answers: [SERVICE_DISCOVERY],
   },
   enforcer: {
-    description: "reads verdicts, says what it applied",
+    description: "reads verdicts and what operators set, says what it applied and holds",
     account: FLEET_ACCOUNT,
     publish: [
+      bucketSubject(buckets.hosts, "{host}"),
       subjects.everyApplied.replace("*", "{host}"),
       ...telemetryOf("enforcer"),
       ...verdictList,
@@ -85,7 +87,8 @@ export const roles = {
     answers: [SERVICE_DISCOVERY],
   },
   operator: {
-    description: "the command: reads everything, blocks and unblocks",
+    description:
+      "the command: reads everything, blocks, unblocks, allows, and switches enforcement",
     account: FLEET_ACCOUNT,
     publish: [
       subjects.everyVerdict,
@@ -97,7 +100,7 @@ export const roles = {
       ...everyStream.flatMap(streamLooking),
       ...operatorBuckets.flatMap(bucketWriting),
     ],
-    subscribe: ["packetwatch.v1.>"],
+    subscribe: ["packetwatch.v1.>", everyKey(buckets.hosts)],
     answers: [],
   },
   provisioner: {

@@ -18,8 +18,30 @@ function specsOf(change: Partial<StreamSizes> = {}) {
 }
 
 describe("the streams", () => {
-  it("are four", () => {
-    expect(streamSpecs(sizes)).toHaveLength(4);
+  it("are four, and the buckets", () => {
+    expect(streamSpecs(sizes).map(({ name }) => name)).toEqual([
+      "PACKETWATCH_SYN",
+      "PACKETWATCH_VERDICT",
+      "PACKETWATCH_HISTORY",
+      "PACKETWATCH_TELEMETRY",
+      "KV_packetwatch_allowlist",
+      "KV_packetwatch_enforcement",
+      "KV_packetwatch_hosts",
+    ]);
+  });
+
+  it("what operators set stays until they remove it, and a full bucket refuses more", () => {
+    const [, , , , allowlist] = streamSpecs(sizes);
+    expect(allowlist).toMatchObject({
+      subjects: ["$KV.packetwatch_allowlist.>"],
+      storage: "file",
+      replicas: 3,
+      maxMessages: 8192,
+      maxMessagesPerSubject: 1,
+      maxAgeSeconds: 0,
+      discard: "new",
+      kind: "bucket",
+    });
   });
 
   it("SYNs lie in memory, a little longer than the longest window, and the oldest leave first", () => {

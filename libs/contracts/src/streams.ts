@@ -1,4 +1,13 @@
 /** The JetStream streams of contract v1, as plain data; libs/bus creates them. */
+import {
+  bucketStream,
+  buckets,
+  everyKey,
+  HOST_MEMORY_SECONDS,
+  MAX_ALLOW_ENTRIES,
+  MAX_ENFORCEMENT_ENTRIES,
+  MAX_HOSTS,
+} from "./buckets.ts";
 import { subjects } from "./subjects.ts";
 
 export const streamNames = {
@@ -40,6 +49,8 @@ export type StreamSpec = {
   readonly markerSeconds?: number;
   /** Streams whose messages are copied in. */
   readonly sources?: readonly string[];
+  /** `bucket`: NATS's KV tools take it for a bucket. */
+  readonly kind?: "bucket";
 };
 
 export type StreamSizes = {
@@ -55,8 +66,62 @@ export type StreamSizes = {
 /** An average verdict with full evidence is smaller than this, subject and headers included. */
 const VERDICT_BYTES = 4096;
 
+/** The same for what operators set. */
+const BUCKET_ENTRY_BYTES = 2048;
+
+/** A host's state is a few hundred bytes, with a long PW_ALLOW some KiB. */
+const HOST_BUCKET_BYTES = 64 * 1024 ** 2;
+
 export function streamSpecs(sizes: StreamSizes): readonly StreamSpec[] {
-  return [synStream(sizes), verdictStream(sizes), historyStream(sizes), telemetryStream(sizes)];
+  return [
+    synStream(sizes),
+    verdictStream(sizes),
+    historyStream(sizes),
+    telemetryStream(sizes),
+    ...bucketSpecs(sizes),
+  ];
+}
+
+/** The buckets, without the detectors' own, which has the lifetime of its group. */
+function bucketSpecs({ replicas }: StreamSizes): readonly StreamSpec[] {
+  return [
+    {
+      ...bucketSpec(buckets.allowlist, MAX_ALLOW_ENTRIES),
+      description: "Prefixes that operators allow on every host",
+      replicas,
+    },
+    {
+      ...bucketSpec(buckets.enforcement, MAX_ENFORCEMENT_ENTRIES),
+      description: "Whether the fleet and its hosts drop what is blocked",
+      replicas,
+    },
+    {
+      ...bucketSpec(buckets.hosts, MAX_HOSTS),
+      description: "What each enforcer last said of its host",
+      replicas,
+      storage: "memory",
+      maxBytes: HOST_BUCKET_BYTES,
+      maxAgeSeconds: HOST_MEMORY_SECONDS,
+      discard: "old",
+    },
+  ];
+}
+
+/** A full bucket refuses what is new: what operators have set stays. */
+function bucketSpec(bucket: string, maxEntries: number) {
+  return {
+    name: bucketStream(bucket),
+    subjects: [everyKey(bucket)],
+    storage: "file",
+    maxBytes: maxEntries * BUCKET_ENTRY_BYTES,
+    maxMessages: maxEntries,
+    maxMessagesPerSubject: 1,
+    maxAgeSeconds: 0,
+    duplicateWindowSeconds: 60,
+    discard: "new",
+    markerSeconds: VERDICT_MARKER_SECONDS,
+    kind: "bucket",
+  } as const;
 }
 
 /** How long a detector that takes a shard must be able to look back, in whole seconds. */

@@ -69,7 +69,7 @@ export function subjectToken(text: string): string {
  * IPv6 prefix has the groups it reaches into, and says its length unless that
  * is 64; an IPv4 prefix says it unless it is whole.
  */
-function addressTokens(source: Prefix): string {
+export function addressTokens(source: Prefix): string {
   return isIpv4(source.words) ? ipv4Tokens(source) : ipv6Tokens(source);
 }
 

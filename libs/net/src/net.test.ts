@@ -7,6 +7,7 @@ import {
   formatPrefix,
   formatSourceKey,
   parseAddress,
+  parseAllowPrefix,
   parsePrefix,
   prefixContains,
   SHARD_COUNT,
@@ -126,4 +127,26 @@ describe("source keys", () => {
     expect(Math.min(...load)).toBeGreaterThan(850);
     expect(Math.max(...load)).toBeLessThan(1200);
   });
+});
+
+describe("a prefix for an allow list", () => {
+  it.each([
+    "192.0.2.0/24",
+    "0.0.0.0/0",
+    "2000::/3",
+    "2001:db8::/32",
+    "::1",
+    "::/81",
+    "::/96",
+    "fe80::/10",
+  ])("%s is one", (text) => {
+    expect(formatPrefix(parseAllowPrefix(text))).toBe(text);
+  });
+
+  it.each(["::/0", "::/1", "::/80", "::ffff:0:0/96"])(
+    "%s would hold IPv4 too, and is refused with the way out",
+    (text) => {
+      expect(() => parseAllowPrefix(text)).toThrow("2000::/3");
+    },
+  );
 });

@@ -27,6 +27,27 @@ export function parsePrefix(text: string): Prefix {
   return createPrefix(words, bits + (128 - familyBits));
 }
 
+/**
+ * Parses a prefix for an allow list; throws AddressError. Kernel and tables hold IPv4 as
+ * `::ffff:0:0/96`, so `::/0` and every other IPv6 prefix around that would allow all of IPv4,
+ * which nobody asked for who wrote it. `2000::/3` is all of IPv6 that the Internet routes.
+ */
+export function parseAllowPrefix(text: string): Prefix {
+  const prefix = parsePrefix(text);
+  if (coversAllIpv4(prefix) && text.includes(":")) {
+    throw new AddressError(
+      text,
+      "an IPv6 CIDR beside IPv4 (::ffff:0:0/96 lies in it); 2000::/3 is all of global IPv6",
+    );
+  }
+  return prefix;
+}
+
+function coversAllIpv4({ words, bits }: Prefix): boolean {
+  const mapped = maskAddress([0, 0, 0xffff, 0], bits);
+  return bits <= IPV4_MAPPED_BITS && mapped.every((word, index) => word === words[index]);
+}
+
 /** A prefix from an address in its IPv6 form and a length of 0 to 128 bits. */
 export function createPrefix(words: AddressWords, bits: number): Prefix {
   return { words: maskAddress(words, bits), bits };

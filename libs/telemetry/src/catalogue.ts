@@ -1,6 +1,7 @@
-import type { ContractErrorCode } from "@packetwatch/contracts";
 import { SHARD_COUNT } from "@packetwatch/net";
+import { enforcerCatalogue } from "./enforcer-catalogue.ts";
 import { kernelCatalogue, perInterface } from "./kernel-catalogue.ts";
+import { contractReasons, perHost, reactionBucketsSeconds } from "./label-sets.ts";
 import {
   counter,
   gauge,
@@ -12,29 +13,12 @@ import {
 const process = ["capture", "detector", "enforcer", "metrics"] as const;
 const capture = ["capture"] as const;
 const detector = ["detector"] as const;
-const enforcer = ["enforcer"] as const;
 const metrics = ["metrics"] as const;
 
-const perHost = { host: "any" } as const;
 const perProcess = { service: process, host: "any" } as const;
 
-/** Every code, so that each series is there, at zero, before its first rejection. */
-const contractReasons = [
-  "too_short",
-  "too_long",
-  "bad_version",
-  "bad_family",
-  "bad_length",
-  "bad_value",
-  "bad_json",
-  "bad_schema",
-] as const satisfies readonly ContractErrorCode[];
 const rules = ["vertical", "horizontal", "spread"] as const;
 const shards: readonly string[] = Array.from({ length: SHARD_COUNT }, (_, shard) => String(shard));
-
-const reactionBucketsSeconds = [
-  0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30,
-] as const;
 
 /** Every metric, declared once. A series that isn't declared here is not served. */
 export const catalogue = {
@@ -242,78 +226,7 @@ export const catalogue = {
     help: "From the deciding connection attempt, on its sensor's clock, to the stored verdict",
   }),
 
-  packetwatch_enforcer_blocks: gauge({
-    services: enforcer,
-    unit: "blocks",
-    labels: perHost,
-    aggregator: "max",
-    help: "Blocks in force",
-  }),
-  packetwatch_enforcer_block_capacity: gauge({
-    services: enforcer,
-    unit: "blocks",
-    labels: perHost,
-    aggregator: "min",
-    help: "Blocks that the smallest block map can hold (PW_BLOCKED_ENTRIES)",
-  }),
-  packetwatch_enforcer_applied_total: counter({
-    services: enforcer,
-    unit: "verdicts",
-    labels: { ...perHost, action: ["blocked", "lifted", "spared", "failed"] },
-    help: "Verdicts carried out, by what was done",
-  }),
-  packetwatch_enforcer_rejected_verdicts_total: counter({
-    services: enforcer,
-    unit: "verdicts",
-    labels: { ...perHost, reason: contractReasons },
-    help: "Verdicts that break their contract; nothing of them was used",
-  }),
-  packetwatch_enforcer_map_full_total: counter({
-    services: enforcer,
-    unit: "blocks",
-    labels: perHost,
-    help: "Blocks that a full block map refused (PW_BLOCKED_ENTRIES)",
-  }),
-  packetwatch_enforcer_waiting_interfaces: gauge({
-    services: enforcer,
-    unit: "interfaces",
-    labels: perHost,
-    aggregator: "max",
-    help: "Interfaces on which nothing is enforced yet: capture has not pinned their maps",
-  }),
-  packetwatch_enforcer_requests_total: counter({
-    services: enforcer,
-    unit: "requests",
-    labels: { ...perHost, outcome: ["answered", "rejected", "failed"] },
-    help: "Questions for what the block maps hold of some sources; one that breaks its contract is rejected, without an answer",
-  }),
-  packetwatch_enforcer_sequence: gauge({
-    services: enforcer,
-    unit: "1",
-    labels: perHost,
-    aggregator: "max",
-    help: "Stream sequence of the last verdict taken in",
-  }),
-  packetwatch_enforcer_behind_messages: gauge({
-    services: enforcer,
-    unit: "messages",
-    labels: perHost,
-    aggregator: "max",
-    help: "Verdicts stored and not yet taken in",
-  }),
-  packetwatch_enforcer_reaction_seconds: histogram({
-    services: enforcer,
-    unit: "seconds",
-    labels: {},
-    buckets: reactionBucketsSeconds,
-    help: "From the deciding connection attempt, on its sensor's clock, to the write of the block map",
-  }),
-  packetwatch_enforcer_reconciles_total: counter({
-    services: enforcer,
-    unit: "reconciles",
-    labels: { ...perHost, reason: ["start", "new_maps", "room"] },
-    help: "Comparisons of a whole block map with all verdicts in force",
-  }),
+  ...enforcerCatalogue,
 
   packetwatch_metrics_messages_total: counter({
     services: metrics,

@@ -31,6 +31,7 @@ import {
   type PinPaths,
   pinPaths,
   readCounters,
+  readLive,
   SETTINGS_NAME,
   writeAllowKey,
   writeLive,
@@ -84,7 +85,7 @@ export function openSensor(options: SensorOptions): Sensor {
   const paths = pinPaths(options.pinDir, bpffsName(options.interfaceName));
   const object = loadKeepingMaps(options, paths);
   try {
-    object.map("live").update(new Uint8Array(4), writeLive({ enforce: onOff(options.enforce) }));
+    setDefaultOf(object.map("live"), onOff(options.enforce));
     for (const prefix of options.allowed) {
       object.map("allowed").update(writeAllowKey(prefix), allowedValue);
     }
@@ -114,6 +115,14 @@ function createSensor(options: SensorOptions, object: BpfObject, attachment: Att
       object.close();
     },
   };
+}
+
+/** What an operator has set at run time lies beside it, and outlives a restart of capture. */
+function setDefaultOf(live: BpfMap, enforce: "on" | "off"): void {
+  const onlyKey = new Uint8Array(4);
+  const present = live.lookup(onlyKey);
+  const setting = present === undefined ? {} : readLive(present);
+  live.update(onlyKey, writeLive({ ...setting, enforce }));
 }
 
 function sumCounters(counters: BpfMap): KernelCounters {

@@ -1,4 +1,4 @@
-import { BpfError, realTimeNs, sampleClockOffset } from "@packetwatch/bpf";
+import { BpfError, bootTimeNs, realTimeNs, sampleClockOffset } from "@packetwatch/bpf";
 import {
   APPLIED_VERSION,
   type Applied,
@@ -6,10 +6,21 @@ import {
   type ContractErrorCode,
   decodeVerdict,
   type HostBlock,
+  type HostState,
+  HOST_STATE_VERSION,
+  isEnforcing,
+  MAX_HOST_ALLOWED,
 } from "@packetwatch/contracts";
-import { formatAddress, parsePrefix, type Prefix, prefixContains } from "@packetwatch/net";
+import { formatAddress, formatPrefix, parsePrefix, type Prefix } from "@packetwatch/net";
+import { AllowList, type HostEntry } from "./allow-list.ts";
 import { type Change, type DesiredBlock, DesiredBlocks } from "./desired-blocks.ts";
-import { HostMap, type Reconciled } from "./host-map.ts";
+import { type AllowChange, HostMap, type Reconciled } from "./host-map.ts";
+import {
+  allowedByOperators,
+  decideEnforcement,
+  type EnforcementDecision,
+  type OperatorSettings,
+} from "./operator-settings.ts";
 
 /** A message of the verdict stream. */
 export type VerdictMessage = {
@@ -42,18 +53,21 @@ export type EnforcerEvents = {
     result: Reconciled,
   ) => void;
   readonly onWaiting: (interfaceName: string) => void;
-  readonly onAllowChanged: (
-    interfaceName: string,
-    added: readonly Prefix[],
-    removed: readonly Prefix[],
-  ) => void;
+  readonly onAllowChanged: (interfaceName: string, change: AllowChange) => void;
+  readonly onEnforcementSet: (interfaceName: string, decision: EnforcementDecision) => void;
 };
+
+/** What has to be read to its end before anything in the kernel is taken back. */
+const lists = ["verdicts", "allowlist", "enforcement"] as const;
+export type List = (typeof lists)[number];
 
 export type EnforcerOptions = {
   readonly host: string;
   readonly interfaces: readonly string[];
   readonly pinDir: string;
-  readonly allowed: () => readonly Prefix[];
+  /** What is allowed on this host besides what operators allow everywhere. */
+  readonly hostAllowed: () => readonly HostEntry[];
+  readonly settings: OperatorSettings;
   readonly events: EnforcerEvents;
 };
 
@@ -61,8 +75,9 @@ export type EnforcerOptions = {
 type Outcome = { readonly change: Change; readonly action: Applied["action"] };
 
 /**
- * Keeps the block maps of a host equal to the verdicts in force. Until the
- * whole list has been read, nothing is lifted that an earlier enforcer set.
+ * Keeps the maps of a host equal to the verdicts in force and to what operators
+ * have set. Until all of that has been read, nothing is lifted that an earlier
+ * enforcer set, and nothing is blocked that may be allowed.
  */
 export class Enforcer {
   readonly #options: EnforcerOptions;
@@ -73,10 +88,14 @@ export class Enforcer {
   readonly #refusing = new Set<string>();
   /** Unblocks that were read with the list, by address: who lifted what a reconcile removes. */
   readonly #lifts = new Map<string, Change>();
+  readonly #unread = new Set<List>(lists);
   #hasRoom = false;
-  #isListComplete = false;
   #sequence = 0;
-  #allowed: readonly Prefix[] = [];
+  #allowed = new AllowList([], []);
+  #refusedAllowed = 0;
+  #decision: EnforcementDecision = undecided;
+  /** The last changes of the settings that are in the maps, by their sequences. */
+  #followed = { allowlist: 0, enforcement: 0 };
 
   constructor(options: EnforcerOptions) {
     this.#options = options;
@@ -112,44 +131,44 @@ export class Enforcer {
     const waitingFor = this.#options.interfaces.filter((name) => !this.#maps.has(name));
     if (waitingFor.length > 0)
       return `waiting for capture to pin the maps of ${waitingFor.join(", ")}`;
-    return this.#isListComplete ? undefined : "the list of verdicts isn't read yet";
+    return this.#areListsRead ? undefined : `not read yet: ${[...this.#unread].join(", ")}`;
   }
 
   take(message: VerdictMessage): void {
     const change = this.#change(message);
     this.#sequence = message.sequence;
     if (!change) return;
-    if (this.#isListComplete) this.#apply(change, message.sequence);
+    if (this.#areListsRead) this.#apply(change, message.sequence);
     else if (change.kind === "lift")
       this.#lifts.set(formatAddress(change.block.prefix.words), change);
   }
 
   /**
-   * The list has been read to its end: the maps become equal to it. A stream
-   * that never held a verdict says nothing: NATS has lost its disk, or the
-   * host was moved to another fleet. Then blocks stay until they expire or
-   * are lifted one by one.
+   * A list has been read to its end. With the last of them the maps become
+   * equal to the verdicts. A verdict stream that never held one says nothing:
+   * NATS has lost its disk, or the host was moved to another fleet. Then blocks
+   * stay until they expire or are lifted one by one.
    */
-  completeList(): void {
-    if (this.#isListComplete) return;
-    this.#isListComplete = true;
+  completeList(list: List): void {
+    if (!this.#unread.delete(list) || !this.#areListsRead) return;
+    this.followSettings();
     if (this.#sequence > 0) this.#reconcile([...this.#maps.values()], "start");
     this.#lifts.clear();
   }
 
-  /** The stream was made anew: its list has to be read again before anything is lifted. */
+  /** The verdict stream was made anew: its list has to be read again before anything is lifted. */
   restartList(): void {
     this.#desired.clear();
     this.#lifts.clear();
     this.#sequence = 0;
-    this.#isListComplete = false;
+    this.#unread.add("verdicts");
   }
 
-  /** Opens maps that have appeared or were made anew, follows the allow list, forgets what expired. Call it about once a second. */
+  /** Opens maps that have appeared or were made anew, follows the settings, forgets what expired. Call it about once a second. */
   tend(): void {
-    this.#allowed = this.#options.allowed();
+    this.followSettings();
     for (const name of this.#options.interfaces) this.#tendMap(name);
-    if (!this.#isListComplete) return;
+    if (!this.#areListsRead) return;
     for (const change of this.#desired.expire(wallUs())) this.#apply(change, this.#sequence);
     this.#fillRoom();
   }
@@ -167,7 +186,44 @@ export class Enforcer {
       interfaces: inForce.length,
       dropped: Number(held.reduce((sum, { dropped }) => sum + dropped, 0n)),
       firstDropUs: firstDropsNs.length === 0 ? null : wallUsOf(least(firstDropsNs), offsetNs),
-      allowed: this.#isAllowed(prefix),
+      allowed: this.#allowed.touches(prefix),
+    };
+  }
+
+  /** Brings what is allowed, and whether anything is dropped, into the maps that are open. */
+  followSettings(): void {
+    const { settings, hostAllowed, host } = this.#options;
+    const nowUs = wallUs();
+    const before = this.#allowed;
+    this.#allowed = new AllowList(hostAllowed(), allowedByOperators(settings, nowUs));
+    if (!this.#unread.has("enforcement")) {
+      this.#decision = decideEnforcement(settings, { host, nowUs });
+    }
+    this.#refusedAllowed = 0;
+    for (const map of this.#maps.values()) this.#followOn(map, before);
+    this.#followed = {
+      allowlist: settings.allowlist.sequence,
+      enforcement: settings.enforcement.sequence,
+    };
+  }
+
+  /** What is in the kernel now, and why. */
+  state(): HostState {
+    const { host } = this.#options;
+    const allowed = this.#allowed.hostAllowed;
+    return {
+      version: HOST_STATE_VERSION,
+      host,
+      sentUs: wallUs(),
+      interfaces: this.interfaces.slice(0, 64),
+      enforcing: this.#readEnforcing(),
+      enforcedBy: this.#decision.setBy,
+      trialUntilUs: this.#decision.untilUs ?? null,
+      allowlistSequence: this.#followed.allowlist,
+      enforcementSequence: this.#followed.enforcement,
+      allowed: allowed.slice(0, MAX_HOST_ALLOWED),
+      omitted: Math.max(0, allowed.length - MAX_HOST_ALLOWED),
+      refused: this.#refusedAllowed,
     };
   }
 
@@ -187,10 +243,14 @@ export class Enforcer {
     }
   }
 
+  get #areListsRead(): boolean {
+    return this.#unread.size === 0;
+  }
+
   #tendMap(name: string): void {
     const { pinDir } = this.#options;
     const held = this.#maps.get(name);
-    if (held?.isCurrent(pinDir)) return this.#followAllowList(held);
+    if (held?.isCurrent(pinDir)) return;
     held?.close();
     this.#maps.delete(name);
     this.#refusing.delete(name);
@@ -198,20 +258,38 @@ export class Enforcer {
     if (!map) return this.#mentionWaiting(name);
     this.#waitingFor.delete(name);
     this.#maps.set(name, map);
-    this.#followAllowList(map);
-    if (this.#isListComplete && this.#sequence > 0) this.#reconcile([map], "new_maps");
+    this.#followOn(map, this.#allowed);
+    if (this.#areListsRead && this.#sequence > 0) this.#reconcile([map], "new_maps");
+  }
+
+  #followOn(map: HostMap, before: AllowList): void {
+    const { events } = this.#options;
+    // What nobody here has put there may be the operators', whose list isn't read yet.
+    const isUnread = this.#unread.has("allowlist");
+    const mayRemove = (prefix: Prefix) => !isUnread || before.has(formatPrefix(prefix));
+    const change = map.allow(this.#allowed.prefixes, mayRemove);
+    const { added, removed, refused } = change;
+    this.#refusedAllowed = Math.max(this.#refusedAllowed, refused.length);
+    if (added.length + removed.length > 0) events.onAllowChanged(map.interfaceName, change);
+    if (this.#unread.has("enforcement")) return;
+    const { set, setAfter, untilUs } = this.#decision;
+    const untilNs = untilUs === undefined ? 0n : createToBootNs()(untilUs);
+    if (map.set({ set, setAfter, untilNs })) {
+      events.onEnforcementSet(map.interfaceName, this.#decision);
+    }
+  }
+
+  /** A host that drops on one of its interfaces enforces. */
+  #readEnforcing(): HostState["enforcing"] {
+    const maps = [...this.#maps.values()];
+    if (maps.length === 0) return null;
+    return maps.some((map) => isEnforcing(map.readLive(), bootTimeNs())) ? "on" : "off";
   }
 
   #mentionWaiting(name: string): void {
     if (this.#waitingFor.has(name)) return;
     this.#waitingFor.add(name);
     this.#options.events.onWaiting(name);
-  }
-
-  #followAllowList(map: HostMap): void {
-    const { added, removed } = map.allow(this.#allowed);
-    if (added.length + removed.length === 0) return;
-    this.#options.events.onAllowChanged(map.interfaceName, added, removed);
   }
 
   #reconcile(maps: readonly HostMap[], reason: ReconcileReason): void {
@@ -288,16 +366,9 @@ export class Enforcer {
     }
   }
 
-  /** A block of an IPv6 prefix is spared where an address in it is allowed. */
-  #isAllowed(prefix: Prefix): boolean {
-    return this.#allowed.some(
-      (allowed) => prefixContains(allowed, prefix.words) || prefixContains(prefix, allowed.words),
-    );
-  }
-
   #applied(change: Change, action: Applied["action"], sequence: number): Applied {
     const { block } = change;
-    const isSpared = action === "blocked" && this.#isAllowed(block.prefix);
+    const isSpared = action === "blocked" && this.#allowed.touches(block.prefix);
     const appliedUs = wallUs();
     const isReaction = change.kind === "block" && block.decidingUs !== undefined;
     return {
@@ -313,6 +384,13 @@ export class Enforcer {
     };
   }
 }
+
+const undecided: EnforcementDecision = {
+  set: undefined,
+  setBy: "variable",
+  untilUs: undefined,
+  setAfter: undefined,
+};
 
 function verdictIdOf(change: Change): string {
   return change.kind === "lift" ? change.verdictId : change.block.verdictId;

@@ -4,13 +4,18 @@ import {
   ALLOW_VALUE_BYTES,
   type Block,
   BLOCK_BYTES,
+  LIVE_BYTES,
+  type Live,
+  type LiveSetting,
   pinPaths,
   readAllowKey,
   readBlock,
+  readLive,
   readSourceKey,
   SOURCE_KEY_BYTES,
   writeAllowKey,
   writeBlock,
+  writeLive,
   writeSourceKey,
 } from "@packetwatch/contracts";
 import { formatAddress, formatPrefix, type Prefix } from "@packetwatch/net";
@@ -29,31 +34,41 @@ export type Reconciled = {
 /** Wall time, in microseconds since the Unix epoch, to the kernel's boot time, in nanoseconds. */
 export type ToBootNs = (wallUs: number) => bigint;
 
-/** One interface's `blocked` and `allowed` maps, opened by their pins. */
+/** What came of making an allow map what is desired. */
+export type AllowChange = {
+  readonly added: readonly Prefix[];
+  readonly removed: readonly Prefix[];
+  /** Prefixes that the full map refused. */
+  readonly refused: readonly Prefix[];
+};
+
+/** One interface's `blocked`, `allowed` and `live` maps, opened by their pins. */
 export class HostMap {
   readonly interfaceName: string;
   readonly #blocked: BpfMap;
   readonly #allowed: BpfMap;
+  readonly #live: BpfMap;
   readonly #ids: string;
 
-  private constructor(interfaceName: string, blocked: BpfMap, allowed: BpfMap) {
+  private constructor(interfaceName: string, maps: Record<HeldMap, BpfMap>) {
     this.interfaceName = interfaceName;
-    this.#blocked = blocked;
-    this.#allowed = allowed;
-    this.#ids = `${blocked.info().id} ${allowed.info().id}`;
+    this.#blocked = maps.blocked;
+    this.#allowed = maps.allowed;
+    this.#live = maps.live;
+    this.#ids = heldMaps.map((name) => maps[name].info().id).join(" ");
   }
 
   /** Undefined while capture has not pinned the maps yet. */
   static open(pinDir: string, interfaceName: string): HostMap | undefined {
     const paths = pinPaths(pinDir, bpffsName(interfaceName));
-    const opened: BpfMap[] = [];
+    const opened: [HeldMap, BpfMap][] = [];
     try {
-      for (const name of ["blocked", "allowed"] as const) {
-        opened.push(openPinnedMap(paths.map(name), expectations[name]));
+      for (const name of heldMaps) {
+        opened.push([name, openPinnedMap(paths.map(name), expectations[name])]);
       }
-      return new HostMap(interfaceName, opened[0] as BpfMap, opened[1] as BpfMap);
+      return new HostMap(interfaceName, Object.fromEntries(opened) as Record<HeldMap, BpfMap>);
     } catch (error) {
-      for (const map of opened) map.close();
+      for (const [, map] of opened) map.close();
       if (error instanceof BpfError && error.code === "PIN_MISSING") return undefined;
       throw error;
     }
@@ -114,23 +129,57 @@ export class HostMap {
     };
   }
 
-  /** Makes the allow list what is desired; returns what changed. */
-  allow(desired: readonly Prefix[]): { added: readonly Prefix[]; removed: readonly Prefix[] } {
+  /** Makes the allow map what is desired, and removes of the rest what may go. */
+  allow(desired: readonly Prefix[], mayRemove: (prefix: Prefix) => boolean): AllowChange {
     const actual = new Map<string, Prefix>();
     for (const key of this.#allowed.keys()) {
       const prefix = readAllowKey(key);
       actual.set(formatPrefix(prefix), prefix);
     }
-    const added = desired.filter((prefix) => !actual.delete(formatPrefix(prefix)));
-    for (const prefix of added) this.#allowed.update(writeAllowKey(prefix), allowedValue);
-    const removed = [...actual.values()];
+    const missing = desired.filter((prefix) => !actual.delete(formatPrefix(prefix)));
+    const removed = [...actual.values()].filter(mayRemove);
+    // First, so that a full map has room for what is missing.
     for (const prefix of removed) this.#allowed.delete(writeAllowKey(prefix));
-    return { added, removed };
+    const refused = missing.filter((prefix) => !this.#addAllowed(prefix));
+    const added = missing.filter((prefix) => !refused.includes(prefix));
+    return { added, removed, refused };
+  }
+
+  /** Sets what an operator wants in place of PW_ENFORCE, which capture writes; false where it is so already. */
+  set(setting: LiveSetting): boolean {
+    const live = this.readLive();
+    const wanted = { ...setting, untilNs: keptUntilNs(live, setting) };
+    const isSame =
+      live.set === wanted.set &&
+      live.setAfter === wanted.setAfter &&
+      live.untilNs === wanted.untilNs;
+    if (isSame) return false;
+    this.#live.update(onlyKey, writeLive({ ...wanted, enforce: live.enforce }));
+    return true;
+  }
+
+  readLive(): Live {
+    const value = this.#live.lookup(onlyKey);
+    // An array's entry is always there.
+    if (value === undefined) throw new Error("the live map has no entry");
+    return readLive(value);
   }
 
   close(): void {
     this.#blocked.close();
     this.#allowed.close();
+    this.#live.close();
+  }
+
+  /** False where the map is full. */
+  #addAllowed(prefix: Prefix): boolean {
+    try {
+      this.#allowed.update(writeAllowKey(prefix), allowedValue);
+      return true;
+    } catch (error) {
+      if (error instanceof BpfError && error.code === "MAP_FULL") return false;
+      throw error;
+    }
   }
 
   #readBlocks(): Map<string, { key: Uint8Array; expiresNs: bigint }> {
@@ -159,9 +208,15 @@ export class HostMap {
   }
 }
 
+const heldMaps = ["blocked", "allowed", "live"] as const;
+type HeldMap = (typeof heldMaps)[number];
+
+const onlyKey = new Uint8Array(4);
+
 const expectations = {
   blocked: { type: "hash", keySize: SOURCE_KEY_BYTES, valueSize: BLOCK_BYTES },
   allowed: { type: "lpm_trie", keySize: ALLOW_KEY_BYTES, valueSize: ALLOW_VALUE_BYTES },
+  live: { type: "array", keySize: onlyKey.byteLength, valueSize: LIVE_BYTES },
 } as const;
 
 const allowedValue = new Uint8Array(ALLOW_VALUE_BYTES).fill(1);
@@ -174,6 +229,11 @@ function expiryOf({ expiresUs }: DesiredBlock, toBootNs: ToBootNs): bigint {
   if (expiresUs === undefined) return 0n;
   const expiresNs = toBootNs(expiresUs);
   return expiresNs > 0n ? expiresNs : 1n;
+}
+
+/** The end that is there where the wanted one is the same but for the conversion between clocks. */
+function keptUntilNs(present: LiveSetting, { untilNs }: LiveSetting): bigint {
+  return isDifferent(present.untilNs, untilNs) ? untilNs : present.untilNs;
 }
 
 function isDifferent(a: bigint, b: bigint): boolean {

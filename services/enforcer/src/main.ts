@@ -1,13 +1,18 @@
 import { connectBus, ServiceRegistration, StreamReader } from "@packetwatch/bus";
 import { natsAccess } from "@packetwatch/config";
 import { streamNames, subjects } from "@packetwatch/contracts";
-import { ownAddresses, runService } from "@packetwatch/runtime";
+import { runService } from "@packetwatch/runtime";
 import { PACKETWATCH_VERSION, processInstance } from "@packetwatch/telemetry";
 import { Enforcer } from "./enforcer.ts";
 import { HostAnswers } from "./host-answers.ts";
+import { HostAllowedReader } from "./host-allowed/host-allowed.ts";
+import { NatsAddresses } from "./host-allowed/nats-addresses.ts";
+import { HostStatePublisher } from "./host-state-publisher.ts";
+import { createOperatorSettings } from "./operator-settings.ts";
+import { readSettings } from "./settings-readers.ts";
 import { createEnforcerTelemetry } from "./telemetry.ts";
 
-/** How often own addresses, pins and expiries are looked at. */
+/** How often what is allowed, pins and expiries are looked at. */
 const TEND_INTERVAL_MS = 500;
 const VERDICT_PREFETCH = 10_000;
 
@@ -18,16 +23,19 @@ await runService("enforcer", async ({ config, logger, scope, health, fail }) => 
   const options = { servers: config.natsServers, access, name: `enforcer ${host}`, logger };
   const bus = scope.own(await connectBus({ ...options, signal: scope.signal }));
   const telemetry = createEnforcerTelemetry({ bus, host, instance, logger });
-  const allowed = () => [
-    ...(config.whitelistSelf ? ownAddresses(interfaces) : []),
-    ...config.allow,
-  ];
+  const settings = createOperatorSettings(telemetry.onSettingRejected);
+  const reader = new HostAllowedReader(config, scope.own(new NatsAddresses(bus)));
+  const hostAllowed = () => reader.read();
+  const { events } = telemetry;
   const enforcer = scope.own(
-    new Enforcer({ host, interfaces, pinDir, allowed, events: telemetry.events }),
+    new Enforcer({ host, interfaces, pinDir, hostAllowed, settings, events }),
   );
   enforcer.tend();
   health.require(() => bus.whyNotConnected());
   health.require(() => enforcer.whyNotEnforcing());
+  const hostState = scope.own(new HostStatePublisher(bus, () => enforcer.state()));
+  const onFollowed = () => hostState.publish();
+  readSettings(scope, { bus, settings, enforcer, onFollowed, logger });
   const verdicts = scope.own(
     new StreamReader({
       bus,
@@ -36,7 +44,7 @@ await runService("enforcer", async ({ config, logger, scope, health, fail }) => 
       start: { kind: "last_per_subject" },
       prefetch: VERDICT_PREFETCH,
       onMessage: (message) => enforcer.take(message),
-      onCaughtUp: () => enforcer.completeList(),
+      onCaughtUp: () => enforcer.completeList("verdicts"),
       onStreamLost: () => enforcer.restartList(),
       logger,
     }),

@@ -1,14 +1,23 @@
 import { type Bus, TelemetryPublisher } from "@packetwatch/bus";
-import { type Applied, appliedSubject, encodeApplied } from "@packetwatch/contracts";
-import { formatPrefix } from "@packetwatch/net";
+import {
+  allowReasons,
+  type Applied,
+  appliedSubject,
+  encodeApplied,
+  type HostState,
+} from "@packetwatch/contracts";
+import { formatPrefix, type Prefix } from "@packetwatch/net";
 import type { Logger, Scope } from "@packetwatch/runtime";
 import { createServiceMetrics, type ServiceMetrics } from "@packetwatch/telemetry";
 import type { Enforcer, EnforcerEvents } from "./enforcer.ts";
+import type { SettingRejected } from "./operator-settings.ts";
 
 export type EnforcerTelemetry = {
   readonly events: EnforcerEvents;
   /** A question was answered, or why not. */
   readonly onRequest: (outcome: RequestOutcome, cause?: Error) => void;
+  /** A setting of an operator breaks its contract. */
+  readonly onSettingRejected: SettingRejected;
   /** Fills in what is read off the enforcer; `behind`: verdicts that wait in the stream. */
   readonly observe: (enforcer: Enforcer, behind: () => number) => void;
   readonly publish: (scope: Scope) => void;
@@ -32,6 +41,10 @@ export function createEnforcerTelemetry(options: EnforcerTelemetryOptions): Enfo
       metrics.counter("packetwatch_enforcer_requests_total").inc({ host, outcome });
       if (cause) logger.warn({ outcome, cause: cause.message }, "a question was not answered");
     },
+    onSettingRejected: (reason, error) => {
+      metrics.counter("packetwatch_enforcer_rejected_settings_total").inc({ host, reason });
+      logger.warn({ reason, cause: error.message }, "a setting was rejected");
+    },
     observe: (enforcer, behind) => {
       metrics.beforeRead(() => {
         metrics.gauge("packetwatch_enforcer_blocks").set({ host }, enforcer.blocks);
@@ -41,6 +54,7 @@ export function createEnforcerTelemetry(options: EnforcerTelemetryOptions): Enfo
           .set({ host }, enforcer.waitingFor.length);
         metrics.gauge("packetwatch_enforcer_sequence").set({ host }, enforcer.sequence);
         metrics.gauge("packetwatch_enforcer_behind_messages").set({ host }, behind());
+        readState(metrics, host, enforcer.state());
         metrics.raise(
           "packetwatch_nats_reconnects_total",
           { service: "enforcer" },
@@ -56,6 +70,19 @@ export function createEnforcerTelemetry(options: EnforcerTelemetryOptions): Enfo
       );
     },
   };
+}
+
+function readState(metrics: ServiceMetrics<"enforcer">, host: string, state: HostState): void {
+  if (state.enforcing !== null) {
+    const value = state.enforcing === "on" ? 1 : 0;
+    metrics.gauge("packetwatch_enforcer_enforcing").set({ host }, value);
+  }
+  metrics.gauge("packetwatch_enforcer_allowed_refused").set({ host }, state.refused);
+  const byReason = metrics.gauge("packetwatch_enforcer_allowed");
+  for (const reason of allowReasons) {
+    const count = state.allowed.filter(({ reasons }) => reasons.includes(reason)).length;
+    byReason.set({ host, reason }, count);
+  }
 }
 
 function createEvents(
@@ -76,7 +103,12 @@ function createEvents(
           .histogram("packetwatch_enforcer_reaction_seconds")
           .observe(Math.max(0, reactionUs / 1e6));
       }
-      logger.info({ source, action, verdictId, reactionUs }, "verdict applied");
+      const fields = { source, action, verdictId, reactionUs };
+      if (action === "spared") {
+        logger.warn(fields, "a verdict was spared: its source is allowed");
+      } else {
+        logger.info(fields, "verdict applied");
+      }
       announce(applied);
     },
     onCaughtUp: announce,
@@ -104,9 +136,26 @@ function createEvents(
     onWaiting: (interfaceName) => {
       logger.warn({ interface: interfaceName }, "waiting for capture to pin the interface's maps");
     },
-    onAllowChanged: (interfaceName, added, removed) => {
-      const texts = { added: added.map(formatPrefix), removed: removed.map(formatPrefix) };
+    onAllowChanged: (interfaceName, { added, removed, refused }) => {
+      const texts = { added: textsOf(added), removed: textsOf(removed) };
       logger.info({ interface: interfaceName, ...texts }, "allow list changed");
+      if (refused.length === 0) return;
+      logger.error(
+        { interface: interfaceName, refused: textsOf(refused) },
+        "the allow map is full; prefixes were refused (PW_ALLOWED_ENTRIES)",
+      );
+    },
+    onEnforcementSet: (interfaceName, { set, setBy, untilUs, setAfter }) => {
+      const fields = { interface: interfaceName, enforce: set ?? "default", setBy };
+      const trial = untilUs === undefined ? {} : { untilUs, after: setAfter ?? "default" };
+      logger.warn({ ...fields, ...trial }, "enforcement was set at run time");
     },
   };
+}
+
+/** Of a long list the first are named. */
+const MAX_LOGGED_PREFIXES = 64;
+
+function textsOf(prefixes: readonly Prefix[]): readonly string[] {
+  return prefixes.slice(0, MAX_LOGGED_PREFIXES).map(formatPrefix);
 }

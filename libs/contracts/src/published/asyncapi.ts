@@ -1,6 +1,7 @@
 /** docs/asyncapi.yaml: the NATS contract as an AsyncAPI 3 document, from the code that speaks it. */
 import { SHARD_COUNT } from "@packetwatch/net";
 import { stringify } from "yaml";
+import { buckets, HOST_MEMORY_SECONDS } from "../buckets.ts";
 import {
   DETECTOR_BUCKET,
   SYN_MARGIN_SECONDS,
@@ -22,6 +23,26 @@ export const kvBuckets = [
       "Who is in the group of detectors. A member puts its name three times in PW_DETECTOR_TTL; one that is silent is gone.",
     key: "instance",
     value: "empty",
+  },
+  {
+    name: buckets.allowlist,
+    description:
+      "Prefixes that operators allow on every host; kept on disk until they are removed or end.",
+    key: "the prefix, in address tokens",
+    value: "allow entry, version 1",
+  },
+  {
+    name: buckets.enforcement,
+    description:
+      "Whether the fleet and its hosts drop what is blocked; of all that concerns a host and is not over, the one stored last holds.",
+    key: "`lasting.fleet`, `lasting.host.<host>`, `trial.fleet` or `trial.host.<host>`",
+    value: "enforcement, version 1",
+  },
+  {
+    name: buckets.hosts,
+    description: `What each enforcer last said of its host, for ${HOST_MEMORY_SECONDS} seconds; kept in memory.`,
+    key: "PW_HOST; what no token may hold became `_`",
+    value: "host state, version 1",
   },
 ] as const;
 
@@ -137,6 +158,27 @@ const channels = {
     parameters: { instance: { description: "A detector" } },
     messages: { membership: ref("membership") },
   },
+  allowlist: {
+    address: `$KV.${buckets.allowlist}.{address}`,
+    summary: "What operators allow on every host",
+    description: "The KV bucket's own subjects. An enforcer follows it within milliseconds.",
+    parameters: { address: { description: "The prefix, in address tokens, as in a verdict" } },
+    messages: { allowEntryV1: ref("allowEntryV1") },
+  },
+  enforcement: {
+    address: `$KV.${buckets.enforcement}.{scope}`,
+    summary: "Whether the fleet, or a host, drops what is blocked",
+    description: "The KV bucket's own subjects. A scope has two or three tokens.",
+    parameters: { scope: { description: "`lasting.fleet`, `trial.host.<host>`" } },
+    messages: { enforcementV1: ref("enforcementV1") },
+  },
+  hosts: {
+    address: `$KV.${buckets.hosts}.{host}`,
+    summary: "What a host's kernel holds, once a second and at every change",
+    description: "The KV bucket's own subjects; published without acknowledgement.",
+    parameters: { host: { description: "PW_HOST; what no token may hold became `_`" } },
+    messages: { hostStateV1: ref("hostStateV1") },
+  },
 };
 
 const send = (channel: keyof typeof channels, summary: string) => ({
@@ -153,6 +195,17 @@ const operations = {
   publishApplied: send("applied", "enforcer says what it did"),
   publishTelemetry: send("telemetry", "every service publishes its metrics"),
   announceDetector: send("detectors", "detector says that it lives"),
+  publishHostState: send("hosts", "enforcer says what its kernel holds"),
+  takeAllowEntry: {
+    action: "receive",
+    channel: { $ref: "#/channels/allowlist" },
+    summary: "enforcer brings what operators allow into its kernel",
+  },
+  takeEnforcement: {
+    action: "receive",
+    channel: { $ref: "#/channels/enforcement" },
+    summary: "enforcer switches between dropping and a dry run",
+  },
   answerHostBlocks: {
     action: "receive",
     channel: { $ref: "#/channels/hostBlocks" },
@@ -194,6 +247,24 @@ const verdictGone = {
     },
   },
   payload: { type: "string", maxLength: 0, description: "Empty" },
+};
+
+const bucketMessages = {
+  allowEntryV1: {
+    title: "Allow entry, version 1",
+    payload: schemaOf("allow-entry.v1"),
+    examples: [{ name: "allowEntry", payload: examples.allowEntry }],
+  },
+  enforcementV1: {
+    title: "Enforcement, version 1",
+    payload: schemaOf("enforcement.v1"),
+    examples: [{ name: "enforcement", payload: examples.enforcement }],
+  },
+  hostStateV1: {
+    title: "Host state, version 1",
+    payload: schemaOf("host-state.v1"),
+    examples: [{ name: "hostState", payload: examples.hostState }],
+  },
 };
 
 function messages({ synBatchGrammar }: AsyncApiParts) {
@@ -255,6 +326,7 @@ function messages({ synBatchGrammar }: AsyncApiParts) {
       payload: schemaOf("host-blocks-reply.v1"),
       examples: [{ name: "reply", payload: examples.hostBlocksReply }],
     },
+    ...bucketMessages,
     membership: {
       title: "A detector lives",
       contentType: "application/octet-stream",
@@ -274,7 +346,7 @@ function describeStreams() {
     historyBytes: 1,
     replicas: 1,
   });
-  return specs.map(describeStream);
+  return specs.filter(({ kind }) => kind !== "bucket").map(describeStream);
 }
 
 const limits: Readonly<Record<string, string>> = {

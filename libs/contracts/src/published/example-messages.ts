@@ -1,7 +1,10 @@
 /** One message of each kind, as it is on the bus: what docs/asyncapi.yaml shows. */
 import type { Alert } from "../alert.v1.ts";
+import type { AllowEntry } from "../allow-entry.v1.ts";
 import type { Applied } from "../applied.v1.ts";
+import type { Enforcement } from "../enforcement.v1.ts";
 import type { HostBlocksReply, HostBlocksRequest } from "../host-blocks.v1.ts";
+import type { HostState } from "../host-state.v1.ts";
 import type { Telemetry } from "../telemetry.v1.ts";
 import type { BlockVerdict, UnblockVerdict } from "../verdict.v1.ts";
 
@@ -111,6 +114,39 @@ const hostBlocksReply: HostBlocksReply = {
   ],
 };
 
+const allowEntry: AllowEntry = {
+  version: 1,
+  prefix: "192.0.2.0/24",
+  comment: "the monitoring",
+  addedBy: "operator/ada@desk",
+  addedUs: 1_619_623_685_000_250,
+  expiresUs: null,
+};
+
+const enforcement: Enforcement = {
+  version: 1,
+  host: null,
+  enforce: "on",
+  setBy: "operator/ada@desk",
+  setUs: 1_619_623_685_000_250,
+  untilUs: 1_619_623_745_000_250,
+};
+
+const hostState: HostState = {
+  version: 1,
+  host: "web-1",
+  sentUs: 1_619_623_685_000_250,
+  interfaces: ["eth0"],
+  enforcing: "on",
+  enforcedBy: "fleet",
+  trialUntilUs: 1_619_623_745_000_250,
+  allowlistSequence: 7,
+  enforcementSequence: 3,
+  allowed: [{ prefix: "192.0.2.1", reasons: ["gateway", "resolver"] }],
+  omitted: 0,
+  refused: 0,
+};
+
 export const exampleMessages = {
   block,
   operatorBlock,
@@ -120,4 +156,7 @@ export const exampleMessages = {
   telemetry,
   hostBlocksRequest,
   hostBlocksReply,
+  allowEntry,
+  enforcement,
+  hostState,
 };

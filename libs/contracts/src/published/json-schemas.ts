@@ -1,14 +1,19 @@
 import { z } from "zod";
 import { alertSchema } from "../alert.v1.ts";
+import { allowEntrySchema } from "../allow-entry.v1.ts";
 import { appliedSchema } from "../applied.v1.ts";
+import { enforcementSchema } from "../enforcement.v1.ts";
 import { hostBlocksReplySchema, hostBlocksRequestSchema } from "../host-blocks.v1.ts";
+import { hostStateSchema } from "../host-state.v1.ts";
 import { telemetrySchema } from "../telemetry.v1.ts";
 import { verdictSchema } from "../verdict.v1.ts";
 
 /** The JSON messages by the name of their file in docs/schemas. */
 export const jsonMessages = {
   "alert.v1": { title: "Alert, version 1", schema: alertSchema },
+  "allow-entry.v1": { title: "Allow entry, version 1", schema: allowEntrySchema },
   "applied.v1": { title: "Applied, version 1", schema: appliedSchema },
+  "enforcement.v1": { title: "Enforcement, version 1", schema: enforcementSchema },
   "host-blocks-reply.v1": {
     title: "Host blocks reply, version 1",
     schema: hostBlocksReplySchema,
@@ -17,6 +22,7 @@ export const jsonMessages = {
     title: "Host blocks request, version 1",
     schema: hostBlocksRequestSchema,
   },
+  "host-state.v1": { title: "Host state, version 1", schema: hostStateSchema },
   "telemetry.v1": { title: "Telemetry, version 1", schema: telemetrySchema },
   "verdict.v1": { title: "Verdict, version 1", schema: verdictSchema },
 } as const;

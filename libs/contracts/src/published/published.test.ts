@@ -105,7 +105,8 @@ describe("docs/asyncapi.yaml", () => {
     expect(streams.map(({ name }) => name)).toEqual(Object.values(contracts.streamNames));
     for (const { limits } of streams) expect(limits).toMatch(/PW_/);
     const constants = Object.entries(contracts).filter(([name]) => name.endsWith("_BUCKET"));
-    expect(buckets.map(({ name }) => name)).toEqual(constants.map(([, bucket]) => bucket));
+    const names = [...constants.map(([, bucket]) => bucket), ...Object.values(contracts.buckets)];
+    expect(buckets.map(({ name }) => name)).toEqual(names);
   });
 
   it("names only variables that there are", () => {
@@ -161,6 +162,9 @@ const examples: readonly (readonly [JsonMessageName, keyof typeof exampleMessage
   ["telemetry.v1", "telemetry"],
   ["host-blocks-request.v1", "hostBlocksRequest"],
   ["host-blocks-reply.v1", "hostBlocksReply"],
+  ["allow-entry.v1", "allowEntry"],
+  ["enforcement.v1", "enforcement"],
+  ["host-state.v1", "hostState"],
 ];
 
 describe.each(examples)("schema %s and example %s", (name, example) => {
@@ -181,7 +185,7 @@ describe.each(examples)("schema %s and example %s", (name, example) => {
   it.each(Object.keys(message))("agree with the codec about a message without %s", (member) => {
     const without = withMember(message, [member], undefined);
     const json = JSON.parse(JSON.stringify(without)) as unknown;
-    const optional = member === "reason";
+    const optional = member === "reason" || member === "comment";
     expect(isValid(json)).toBe(optional);
     expect(jsonMessages[name].schema.safeParse(json).success).toBe(optional);
   });
