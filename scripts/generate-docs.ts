@@ -11,6 +11,7 @@ import {
 } from "@packetwatch/contracts/published";
 import { renderPermissionsPage } from "@packetwatch/contracts";
 import { renderMetricsPage } from "@packetwatch/telemetry";
+import { renderCommandsPage } from "../cli/src/commands-page.ts";
 import { embedExamples } from "./embed-examples.ts";
 
 const readText = (path: string) => readFileSync(path, "utf8");
@@ -20,6 +21,7 @@ const synBatchGrammar = leadingComment(readText("libs/contracts/src/syn-batch.v1
 const pages: readonly { readonly path: string; readonly render: () => string }[] = [
   { path: "docs/variables.md", render: renderVariablesPage },
   { path: "docs/metrics.md", render: renderMetricsPage },
+  { path: "docs/commands.md", render: renderCommandsPage },
   { path: "docs/asyncapi.yaml", render: () => renderAsyncApi({ synBatchGrammar }) },
   ...jsonMessageNames.map((name) => ({
     path: `docs/schemas/${name}.json`,

@@ -4,6 +4,7 @@ import manifest from "../../package.json" with { type: "json" };
 import { blockCommand } from "./block-list/block-command.ts";
 import { blockedCommand } from "./block-list/blocked-command.ts";
 import { unblockCommand } from "./block-list/unblock-command.ts";
+import { completionCommand } from "./completion/completion-command.ts";
 import { keysCommand } from "./keys/keys-command.ts";
 import { detachCommand } from "./detach/detach-command.ts";
 import { provisionCommand } from "./provision/provision-command.ts";
@@ -42,6 +43,7 @@ export function createProgram(): Command {
   detachCommand(program);
   keysCommand(program);
   provisionCommand(program);
+  completionCommand(program);
   return program;
 }
 

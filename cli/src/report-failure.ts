@@ -2,6 +2,7 @@ import { ConfigError } from "@packetwatch/config";
 import { AddressError } from "@packetwatch/net";
 import { CommanderError } from "commander";
 import { CliError } from "./cli-error.ts";
+import { NativeError } from "./native/native-error.ts";
 import { complain } from "./terminal.ts";
 
 export const exitCodes = { done: 0, failed: 1, misused: 2 } as const;
@@ -20,8 +21,9 @@ export function reportFailure(error: unknown): number {
   return exitCodes.failed;
 }
 
-/** An argument that names no source, or more than can be blocked. */
+/** An argument that names no source, or more than can be blocked; a runtime that isn't this one. */
 function isBadArgument(error: unknown): error is Error {
+  if (error instanceof NativeError) return error.code === "NOT_NATIVE";
   return (
     error instanceof AddressError || (error instanceof CliError && error.code === "BAD_SOURCE")
   );

@@ -22,6 +22,7 @@ export function upCommand(program: Command, from: Environment = environment): vo
       "start NATS and the four services on this host, and print the console table until Ctrl-C",
     )
     .option("-d, --detach", "start them in the background")
+    .addHelpText("after", upHelp)
     .addOption(new Option("--supervise").hideHelp())
     .addOption(new Option("--supervise-attached").hideHelp())
     .action(async (flags: UpFlags) => {
@@ -33,11 +34,29 @@ export function downCommand(program: Command, from: Environment = environment): 
   program
     .command("down")
     .description("stop what 'up' has started, and detach XDP")
+    .addHelpText("after", downHelp)
     .action(async () => {
       requireRoot("down");
       process.exitCode = await stopNativeRuntime(startOptions(from));
     });
 }
+
+const upHelp = `
+It needs root. In the background, 'packetwatch tail' shows the table, and
+'packetwatch status' whether all is well; logs lie in PW_RUN_DIR.
+
+Examples:
+  PW_IFDEV=eth0 packetwatch up              the table until Ctrl-C, which stops everything
+  PW_IFDEV=eth0,eth1 packetwatch up -d      in the background, on two interfaces
+`;
+
+const downHelp = `
+It needs root. What is blocked stays on the list, and is dropped again after the
+next 'packetwatch up'.
+
+Examples:
+  packetwatch down
+`;
 
 async function up(flags: UpFlags, from: Environment): Promise<number> {
   const options = startOptions(from);

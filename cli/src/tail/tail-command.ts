@@ -36,6 +36,8 @@ const formats = ["table", "line", "json"] as const;
 
 type TailFlags = {
   readonly format: (typeof formats)[number];
+  readonly json?: true;
+  readonly host?: readonly string[];
   readonly limit: number;
   readonly color: boolean;
   readonly timeout: number;
@@ -49,6 +51,12 @@ export function tailCommand(program: Command, from: Environment = environment): 
     .addOption(
       new Option("--format <format>", "how to print them").choices(formats).default("table"),
     )
+    .addOption(
+      new Option("--json", "the same as --format json")
+        .implies({ format: "json" })
+        .conflicts("format"),
+    )
+    .option("--host <name...>", "only attempts that these hosts saw")
     .addOption(
       new Option("--limit <rows>", "end after so many rows")
         .argParser(parseCount)
@@ -67,6 +75,9 @@ Attempts of a blocked source are not listed: the kernel drops them.
 Nothing from before the start is shown. Where the reader of the output is too
 slow, attempts are skipped and counted; blocks, unblocks and alerts are not.
 
+With --host, blocks and alerts are those of the whole fleet: they hold on these
+hosts, too.
+
 JSON has one object a line. Its "kind" is connection, block, unblock, alert,
 whitelist, or skipped.
 
@@ -74,6 +85,7 @@ Examples:
   packetwatch tail                                the console table
   packetwatch tail --format line >> scans.log     one sentence a line
   packetwatch tail --format json | jq 'select(.kind == "block")'
+  packetwatch tail --host web-1 web-2             what these two hosts see
   packetwatch tail --limit 100 > sample.txt       end after 100 rows
 `;
 
@@ -87,6 +99,7 @@ async function tail(flags: TailFlags, from: Environment): Promise<void> {
     format: output.format,
     output: output.queue,
     host: config.host,
+    ...(flags.host === undefined ? {} : { onlyHosts: new Set(flags.host) }),
     maxRows: flags.limit,
   });
   try {

@@ -15,7 +15,10 @@ import { Tail } from "./tail.ts";
 const SECOND_US = 1_000_000;
 
 /** A tail whose rows are read back without their times. */
-function createTail({ maxRows = Number.POSITIVE_INFINITY } = {}) {
+function createTail({
+  maxRows = Number.POSITIVE_INFINITY,
+  hosts,
+}: { readonly maxRows?: number; readonly hosts?: readonly string[] } = {}) {
   const state = { text: "", isFull: false, skipped: 0 };
   const output = {
     get isFull() {
@@ -32,7 +35,8 @@ function createTail({ maxRows = Number.POSITIVE_INFINITY } = {}) {
     },
   };
   const format = new LineFormat({ paint: plain, reader: "the reader" });
-  const tail = new Tail({ format, output, host: "host-a", maxRows });
+  const onlyHosts = hosts === undefined ? {} : { onlyHosts: new Set(hosts) };
+  const tail = new Tail({ format, output, host: "host-a", maxRows, ...onlyHosts });
   const rows = () => {
     const lines = state.text.split("\n").filter((line) => line !== "");
     state.text = "";
@@ -48,6 +52,14 @@ describe("tail", () => {
     const { tail, rows } = createTail();
     tail.synBatch(synBatch([{ port: 80 }, { port: 22 }]));
     expect(rows()).toEqual([attempt, attempt.replace(":80", ":22")]);
+  });
+
+  it("lists what the wanted hosts saw, and the blocks of all", () => {
+    const { tail, rows } = createTail({ hosts: ["host-a", "host-b"] });
+    for (const host of ["host-a", "host-b", "host-c"]) tail.synBatch(synBatch([{}], { host }));
+    expect(rows()).toEqual([attempt, attempt]);
+    tail.verdict(blockPayload());
+    expect(rows()).toHaveLength(1);
   });
 
   it("a blocked source's attempts are not listed until it is unblocked", () => {

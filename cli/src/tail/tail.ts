@@ -25,6 +25,8 @@ export type TailOptions = {
   readonly format: RowFormat;
   readonly output: RowOutput;
   readonly host: string;
+  /** Hosts whose attempts are listed; default: all. */
+  readonly onlyHosts?: ReadonlySet<string>;
   /** Rows after which there are no more; Infinity for no limit. */
   readonly maxRows: number;
 };
@@ -55,7 +57,8 @@ export class Tail {
   synBatch(payload: Uint8Array): void {
     const batch = this.rejections.orCount(() => new SynBatch(payload));
     if (batch === undefined) return;
-    const { output } = this.#options;
+    const { output, onlyHosts } = this.#options;
+    if (onlyHosts?.has(batch.header.host) === false) return;
     if (output.isFull) output.skipAttempts(this.#countListed(batch));
     else output.appendAttempts(this.#attemptRows(batch));
   }
