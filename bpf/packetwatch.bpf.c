@@ -56,6 +56,26 @@ struct {
 	__type(value, struct pw_clock);
 } clock SEC(".maps");
 
+/* An attempt that was reported while the ring was crowded. */
+struct pw_sighting {
+	__u64 boot_ns; /* 0 = none */
+	__u64 source[2];
+	__u64 destination[2];
+	__be16 destination_port;
+	__u16 reserved;
+	struct bpf_spin_lock lock;
+};
+
+/* By a hash of what is compared: two that meet in one place drive each other out. */
+#define PW_SIGHTINGS 16384
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, PW_SIGHTINGS);
+	__type(key, __u32);
+	__type(value, struct pw_sighting);
+} sightings SEC(".maps");
+
 const volatile struct pw_settings settings = {
 	.ipv6_prefix_mask_be = {-1ULL, 0},
 };
@@ -309,6 +329,88 @@ static __always_inline bool report(struct xdp_md *ctx, const struct pw_packet *p
 	return true;
 }
 
+static __always_inline bool is_crowded(void)
+{
+	return settings.thin_above_bytes &&
+	       bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) > settings.thin_above_bytes;
+}
+
+/* Where an attempt's sighting lies. Whoever aims at one place only has less of his thinned. */
+static __always_inline struct pw_sighting *find_sighting(const struct pw_packet *packet)
+{
+	const __u64 *source = (const __u64 *)packet->source;
+	const __u64 *destination = (const __u64 *)packet->destination;
+	__u64 hash = packet->destination_port;
+	__u32 index;
+
+	hash = (hash ^ source[0]) * 0x9e3779b97f4a7c15ULL;
+	hash = (hash ^ hash >> 32 ^ source[1]) * 0x9e3779b97f4a7c15ULL;
+	hash = (hash ^ hash >> 32 ^ destination[0]) * 0x9e3779b97f4a7c15ULL;
+	hash = (hash ^ hash >> 32 ^ destination[1]) * 0x9e3779b97f4a7c15ULL;
+	index = (hash >> 32) % PW_SIGHTINGS;
+	return bpf_map_lookup_elem(&sightings, &index);
+}
+
+/*
+ * Whether the same source tried the same port of the same destination less
+ * than PW_REPEAT_NS ago, and that was reported: once more tells detection
+ * nothing but a later time.
+ */
+static __always_inline bool is_repeat(struct pw_sighting *sighting, const struct pw_packet *packet,
+				      __u64 now_ns)
+{
+	const __u64 *source = (const __u64 *)packet->source;
+	const __u64 *destination = (const __u64 *)packet->destination;
+	bool same;
+
+	bpf_spin_lock(&sighting->lock);
+	same = sighting->boot_ns && now_ns < sighting->boot_ns + PW_REPEAT_NS &&
+	       sighting->source[0] == source[0] && sighting->source[1] == source[1] &&
+	       sighting->destination[0] == destination[0] &&
+	       sighting->destination[1] == destination[1] &&
+	       sighting->destination_port == packet->destination_port;
+	bpf_spin_unlock(&sighting->lock);
+	return same;
+}
+
+static __always_inline void note_sighting(struct pw_sighting *sighting,
+					  const struct pw_packet *packet, __u64 now_ns)
+{
+	const __u64 *source = (const __u64 *)packet->source;
+	const __u64 *destination = (const __u64 *)packet->destination;
+
+	bpf_spin_lock(&sighting->lock);
+	sighting->boot_ns = now_ns;
+	sighting->source[0] = source[0];
+	sighting->source[1] = source[1];
+	sighting->destination[0] = destination[0];
+	sighting->destination[1] = destination[1];
+	sighting->destination_port = packet->destination_port;
+	bpf_spin_unlock(&sighting->lock);
+}
+
+/*
+ * Reports an attempt to a ring that fills faster than it is read, but not its
+ * repetitions: they make room for those who try something new.
+ */
+static __always_inline void report_to_crowd(struct xdp_md *ctx, const struct pw_packet *packet,
+					    struct pw_counters *count)
+{
+	struct pw_sighting *sighting = find_sighting(packet);
+	__u64 now_ns = tick_boot_ns();
+
+	if (sighting && is_repeat(sighting, packet, now_ns)) {
+		count->thinned++;
+	} else if (report(ctx, packet)) {
+		count->reported++;
+		if (sighting)
+			note_sighting(sighting, packet, now_ns);
+	} else {
+		/* Not noted: what was lost has to be reported by its repetition. */
+		count->ring_full++;
+	}
+}
+
 /* Judges one connection attempt: every exit counts it exactly once. */
 static __always_inline int judge_syn(struct xdp_md *ctx, struct pw_packet *packet,
 				     struct pw_counters *count)
@@ -337,7 +439,9 @@ static __always_inline int judge_syn(struct xdp_md *ctx, struct pw_packet *packe
 		count->would_drop++;
 	}
 
-	if (report(ctx, packet))
+	if (is_crowded())
+		report_to_crowd(ctx, packet, count);
+	else if (report(ctx, packet))
 		count->reported++;
 	else
 		count->ring_full++;

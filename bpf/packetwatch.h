@@ -20,6 +20,9 @@
 /* IPv6 extension headers walked before the packet is passed as unparsed. */
 #define PW_MAX_EXTENSION_HEADERS 8
 
+/* How long a reported attempt makes its repetitions needless, where the ring is crowded. */
+#define PW_REPEAT_NS 1000000000ULL
+
 /* Bits of pw_syn_record.flags. */
 #define PW_SYN_ALLOWED (1 << 0)	       /* the source is allow-listed */
 #define PW_SYN_LISTENER (1 << 1)       /* the destination port has a listener */
@@ -84,8 +87,8 @@ enum pw_unparsed {
 /*
  * Value of the `counters` per-CPU array (one entry). Every SYN is counted
  * once in syn_ipv4 or syn_ipv6, and then once in exactly one of reported,
- * ring_full and dropped:
- *     syn_ipv4 + syn_ipv6 = reported + ring_full + dropped
+ * ring_full, dropped and thinned:
+ *     syn_ipv4 + syn_ipv6 = reported + ring_full + dropped + thinned
  */
 struct pw_counters {
 	__u64 syn_ipv4;
@@ -97,6 +100,7 @@ struct pw_counters {
 	__u64 allowed;	    /* from an allow-listed source */
 	__u64 spared;	    /* blocked, passed because it is allow-listed */
 	__u64 flags_hidden; /* first fragments that end before the TCP flags */
+	__u64 thinned;	    /* passed, a repetition left out of a crowded ring */
 	__u64 unparsed[PW_UNPARSED_REASONS];
 };
 
@@ -104,7 +108,8 @@ struct pw_counters {
 struct pw_settings {
 	__u64 ipv6_prefix_mask_be[2]; /* cuts an IPv6 source to its key */
 	__u8 listener_lookup;	      /* fill in PW_SYN_LISTENER; costs a socket lookup */
-	__u8 reserved[7];
+	__u8 reserved[3];
+	__u32 thin_above_bytes; /* repetitions are left out of a ring with more; 0 = never */
 };
 _Static_assert(sizeof(struct pw_settings) == 24, "settings are 24 bytes");
 

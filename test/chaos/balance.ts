@@ -78,15 +78,19 @@ function equal(what: string, actual: number | undefined, expected: number): read
 
 /** Every SYN that was seen was dropped or passed; every one that passed was written to the ring, or counted. */
 function kernelImbalances({ name, books, witnessed }: HostEvidence): readonly string[] {
-  const { synIpv4, synIpv6, reported, ringFull, dropped } = books.counters;
+  const { synIpv4, synIpv6, reported, ringFull, dropped, thinned } = books.counters;
   const droppedBySource = [...books.blocked.values()].reduce((sum, count) => sum + count, 0);
   return [
     ...equal(
-      `${name}: reported + ring_full + dropped`,
-      reported + ringFull + dropped,
+      `${name}: reported + ring_full + dropped + thinned`,
+      reported + ringFull + dropped + thinned,
       synIpv4 + synIpv6,
     ),
-    ...equal(`${name}: SYNs that tcpdump saw pass`, witnessed.length, reported + ringFull),
+    ...equal(
+      `${name}: SYNs that tcpdump saw pass`,
+      witnessed.length,
+      reported + ringFull + thinned,
+    ),
     ...equal(`${name}: drops of all blocked sources`, droppedBySource, dropped),
     ...equal(`${name}: records read and waiting`, books.read + books.waiting, reported),
     ...equal(`${name}: published + lost`, books.ledger.published + lostOf(books), books.read),

@@ -167,9 +167,9 @@ export async function balanceBooks(pinned: PinnedPacketwatch, syns: SynTap): Pro
     timeoutMs: SETTLE_TIMEOUT_MS,
     what: "everything that was reported to be in the stream",
   });
-  const { synIpv4, synIpv6, reported, dropped, ringFull } = pinned.maps.counters();
+  const { synIpv4, synIpv6, reported, dropped, ringFull, thinned } = pinned.maps.counters();
   const seen = synIpv4 + synIpv6;
-  const accounted = reported + dropped + ringFull;
+  const accounted = reported + dropped + ringFull + thinned;
   if (seen !== accounted) throw new Error(`${seen} SYNs seen, ${accounted} accounted for`);
 }
 

@@ -23,7 +23,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { OBJECT_PATH } from "../support/loaded-packetwatch.ts";
 
 /** The program's own: nobody else opens them, and they aren't pinned. */
-const PRIVATE_MAPS = ["clock"];
+const PRIVATE_MAPS = ["clock", "sightings"];
 
 let btf: Btf;
 let maps: ReadonlyMap<string, MapSpec>;
@@ -78,9 +78,10 @@ const memberBytes: Readonly<Record<string, Readonly<Record<string, number>>>> = 
     allowed: 8,
     spared: 8,
     flags_hidden: 8,
+    thinned: 8,
     unparsed: 8 * unparsedReasons.length,
   },
-  pw_settings: { ipv6_prefix_mask_be: 16, listener_lookup: 1, reserved: 7 },
+  pw_settings: { ipv6_prefix_mask_be: 16, listener_lookup: 1, reserved: 3, thin_above_bytes: 4 },
   pw_live: { enforce: 4, set: 4, set_after: 4, reserved: 4, until_ns: 8 },
 };
 

@@ -50,6 +50,8 @@ export type LoadOptions = {
   readonly listenerLookup?: KernelSettings["listenerLookup"];
   readonly ipv6SourceBits?: number;
   readonly ringBytes?: number;
+  /** Missing: repetitions are never left out. */
+  readonly thinAboveBytes?: number;
   /** BPF_F_* added to the program's. */
   readonly programFlags?: number;
 };
@@ -179,10 +181,11 @@ export class PacketwatchMaps {
 
 export function loadPacketwatch(options: LoadOptions = {}): LoadedPacketwatch {
   const { ipv6SourceBits = DEFAULT_IPV6_SOURCE_BITS, listenerLookup = "off" } = options;
+  const { thinAboveBytes = 0 } = options;
   const spec = openObject(OBJECT_PATH);
   spec.setMaxEntries(mapNames.events, options.ringBytes ?? TEST_RING_BYTES);
   const ipv6SourceMask = sourceMaskWords(ipv6SourceBits);
-  spec.setGlobal(SETTINGS_NAME, writeSettings({ ipv6SourceMask, listenerLookup }));
+  spec.setGlobal(SETTINGS_NAME, writeSettings({ ipv6SourceMask, listenerLookup, thinAboveBytes }));
   if (options.programFlags !== undefined) spec.setProgramFlags(PROGRAM_NAME, options.programFlags);
   const loaded = new LoadedPacketwatch(spec.load());
   const { enforce = "on" } = options;

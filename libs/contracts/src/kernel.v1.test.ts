@@ -141,20 +141,21 @@ describe("counters", () => {
         allowed: start + 12,
         spared: start + 14,
         flagsHidden: start + 16,
+        thinned: start + 18,
         unparsed: {
-          ethernet: start + 18,
-          vlan: start + 20,
-          ipv4: start + 22,
-          ipv6: start + 24,
-          ipv6_extension: start + 26,
-          tcp: start + 28,
+          ethernet: start + 20,
+          vlan: start + 22,
+          ipv4: start + 24,
+          ipv6: start + 26,
+          ipv6_extension: start + 28,
+          tcp: start + 30,
         },
       });
     },
   );
 
   it("lie side by side", () => {
-    expect(Object.values(countersLayout)).toEqual([0, 8, 16, 24, 32, 40, 48, 56, 64, 72]);
-    expect(COUNTERS_BYTES).toBe(72 + 8 * unparsedReasons.length);
+    expect(Object.values(countersLayout)).toEqual([0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80]);
+    expect(COUNTERS_BYTES).toBe(80 + 8 * unparsedReasons.length);
   });
 });

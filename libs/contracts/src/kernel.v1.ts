@@ -114,6 +114,7 @@ export const settingsLayout = {
   ipv6_prefix_mask_be: 0,
   listener_lookup: 16,
   reserved: 17,
+  thin_above_bytes: 20,
 } as const;
 export const SETTINGS_BYTES = 24;
 
@@ -139,9 +140,10 @@ export const countersLayout = {
   allowed: 48,
   spared: 56,
   flags_hidden: 64,
-  unparsed: 72,
+  thinned: 72,
+  unparsed: 80,
 } as const;
-export const COUNTERS_BYTES = 72 + unparsedReasons.length * 8;
+export const COUNTERS_BYTES = 80 + unparsedReasons.length * 8;
 
 /** Sums over all CPUs, since the maps were created. */
 export type KernelCounters = {
@@ -154,6 +156,7 @@ export type KernelCounters = {
   readonly allowed: number;
   readonly spared: number;
   readonly flagsHidden: number;
+  readonly thinned: number;
   readonly unparsed: Readonly<Record<UnparsedReason, number>>;
 };
 
@@ -181,6 +184,7 @@ export function readCounters(slots: Uint8Array, slotBytes: number): KernelCounte
     allowed: sum(countersLayout.allowed),
     spared: sum(countersLayout.spared),
     flagsHidden: sum(countersLayout.flags_hidden),
+    thinned: sum(countersLayout.thinned),
     unparsed: Object.fromEntries(unparsed) as Record<UnparsedReason, number>,
   };
 }
@@ -240,13 +244,24 @@ export function readAllowKey(bytes: Uint8Array): Prefix {
 export type KernelSettings = {
   readonly ipv6SourceMask: AddressWords;
   readonly listenerLookup: "on" | "off";
+  /** A ring with more bytes waiting is spared repetitions; 0 or missing: never. */
+  readonly thinAboveBytes?: number;
 };
+
+/**
+ * Where thinning begins: above the half of the ring in which records wait while
+ * NATS is away, with room left for what is new.
+ */
+export function thinAboveBytes(ringBytes: number): number {
+  return Math.floor((ringBytes * 3) / 4);
+}
 
 export function writeSettings(settings: KernelSettings): Uint8Array {
   const bytes = new Uint8Array(SETTINGS_BYTES);
   const view = viewOf(bytes);
   writeAddress(settings.ipv6SourceMask, view, settingsLayout.ipv6_prefix_mask_be);
   view.setUint8(settingsLayout.listener_lookup, settings.listenerLookup === "on" ? 1 : 0);
+  view.setUint32(settingsLayout.thin_above_bytes, settings.thinAboveBytes ?? 0, true);
   return bytes;
 }
 

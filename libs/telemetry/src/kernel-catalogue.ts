@@ -11,7 +11,7 @@ export const kernelCatalogue = {
     services: kernel,
     unit: "packets",
     labels: { ...perInterface, family: ["ipv4", "ipv6"] },
-    help: "Connection attempts (SYN without ACK) that the XDP program saw; each is reported, dropped, or lost to a full ring",
+    help: "Connection attempts (SYN without ACK) that the XDP program saw; each is reported, dropped, thinned, or lost to a full ring",
   }),
   packetwatch_syn_reported_total: counter({
     services: kernel,
@@ -23,7 +23,7 @@ export const kernelCatalogue = {
     services: kernel,
     unit: "packets",
     labels: perInterface,
-    help: "Connection attempts let through to the network stack: those reported, and those that found the ring full",
+    help: "Connection attempts let through to the network stack: those reported, those thinned, and those that found the ring full",
   }),
   packetwatch_syn_ring_full_total: counter({
     services: kernel,
@@ -36,6 +36,12 @@ export const kernelCatalogue = {
     unit: "packets",
     labels: perInterface,
     help: "Connection attempts of blocked sources, dropped",
+  }),
+  packetwatch_syn_thinned_total: counter({
+    services: kernel,
+    unit: "packets",
+    labels: perInterface,
+    help: "Connection attempts passed, and left out of a ring buffer that was three quarters full because the same source had tried the same port of the same destination within a second: detection misses nothing (PW_RING_BYTES)",
   }),
   packetwatch_syn_published_total: counter({
     services: kernel,

@@ -42,10 +42,11 @@ function raiseAll(
   metrics.raise("packetwatch_syn_seen_total", { ...labels, family: "ipv6" }, counters.synIpv6);
   metrics.raise("packetwatch_syn_reported_total", labels, counters.reported);
   // Not seen less dropped: the program counts what it has seen first, so that could be too many for a moment.
-  const passed = counters.reported + counters.ringFull;
+  const passed = counters.reported + counters.ringFull + counters.thinned;
   metrics.raise("packetwatch_syn_passed_total", labels, passed);
   metrics.raise("packetwatch_syn_ring_full_total", labels, counters.ringFull);
   metrics.raise("packetwatch_syn_dropped_total", labels, counters.dropped);
+  metrics.raise("packetwatch_syn_thinned_total", labels, counters.thinned);
   metrics.raise("packetwatch_syn_would_drop_total", labels, counters.wouldDrop);
   metrics.raise("packetwatch_syn_allowed_total", labels, counters.allowed);
   metrics.raise("packetwatch_syn_spared_total", labels, counters.spared);

@@ -135,6 +135,7 @@ it("kernel counters are read with the registry, and go on where a restarted capt
     allowed: 5,
     spared: 1,
     flagsHidden: 0,
+    thinned: 0,
     unparsed,
   };
   let seen = counters.synIpv4;

@@ -33,6 +33,7 @@ import {
   readCounters,
   readLive,
   SETTINGS_NAME,
+  thinAboveBytes,
   writeAllowKey,
   writeLive,
   writeSettings,
@@ -181,6 +182,7 @@ function prepare(options: SensorOptions, paths: PinPaths) {
     writeSettings({
       ipv6SourceMask: sourceMaskWords(options.ipv6SourceBits),
       listenerLookup: onOff(options.listenerLookup),
+      thinAboveBytes: thinAboveBytes(options.ringBytes),
     }),
   );
   // With frags a large MTU is no obstacle to native mode.

@@ -16,7 +16,7 @@ function kernelCounters(): KernelCounters {
   const seen = Math.floor(((Date.now() - Number(epochMs)) / 1000) * Number(rate));
   const unparsed = { ethernet: 0, vlan: 0, ipv4: 0, ipv6: 0, ipv6_extension: 0, tcp: 0 };
   const none = { synIpv6: 0, ringFull: 0, dropped: 0, wouldDrop: 0, allowed: 0, spared: 0 };
-  return { ...none, synIpv4: seen, reported: seen, flagsHidden: 0, unparsed };
+  return { ...none, synIpv4: seen, reported: seen, flagsHidden: 0, thinned: 0, unparsed };
 }
 
 const bus = await connectBus({ servers: [natsUrl], name: `capture ${host}`, logger });
