@@ -21,7 +21,7 @@ BPF_INCLUDES := -I/usr/include/$(shell uname -m)-linux-gnu
 TYPESCRIPT = $(shell find libs services cli -name '*.ts' -not -name '*.test.ts' -not -path '*/node_modules/*')
 SUITES = $(shell find test -name '*.ts' -not -name '*.test.ts' -not -path '*/node_modules/*')
 # The benches, and what they load beside the product's program.
-BENCHES := $(addprefix bench-,xdp capture detection reaction aggregation)
+BENCHES := $(addprefix bench-,xdp capture detection reaction end-to-end floods aggregation)
 BENCH_SOURCES = $(shell find bench -name '*.ts' -not -path '*/node_modules/*')
 BENCH_OBJECTS := $(patsubst bench/bpf/%.bpf.c,$(BUILD)/bench-%.bpf.o,$(wildcard bench/bpf/*.bpf.c))
 BUILD_INPUTS := scripts/build.mjs package-lock.json tsconfig.json
@@ -64,7 +64,7 @@ build-tests: setup-test build
 	@$(MAKE) --silent $(BUILD)/.suites
 
 build-bench: setup-test build
-	@$(MAKE) --silent $(BENCH_OBJECTS) $(BUILD)/.benches
+	@$(MAKE) --silent $(BENCH_OBJECTS) $(BUILD)/bench-syn-generator $(BUILD)/.benches
 
 $(BPF_OBJECT): $(wildcard bpf/*.c bpf/*.h)
 	@echo "build: $@"
@@ -83,6 +83,10 @@ $(BUILD)/.suites: $(TYPESCRIPT) $(SUITES) $(BUILD_INPUTS)
 $(BUILD)/bench-%.bpf.o: bench/bpf/%.bpf.c $(wildcard bpf/*.c bpf/*.h)
 	@echo "build: $@"
 	@$(ONE_AT_A_TIME) clang $(BPF_CFLAGS) $(BPF_INCLUDES) -c $< -o $@
+
+$(BUILD)/bench-syn-generator: bench/load/syn-generator.c
+	@echo "build: $@"
+	@$(ONE_AT_A_TIME) gcc -O2 -Wall -Wextra -Werror -o $@ $<
 
 $(BUILD)/.benches: $(TYPESCRIPT) $(SUITES) $(BENCH_SOURCES) $(BUILD_INPUTS)
 	@echo "build: benches"

@@ -43,7 +43,15 @@ let seen = 0;
 function kernelCounters(): KernelCounters {
   seen += 1000;
   const unparsed = { ethernet: 1, vlan: 0, ipv4: 2, ipv6: 0, ipv6_extension: 0, tcp: 3 };
-  const rest = { ringFull: 5, dropped: 7, wouldDrop: 0, allowed: 11, spared: 0, flagsHidden: 0 };
+  const rest = {
+    ringFull: 5,
+    dropped: 7,
+    wouldDrop: 0,
+    allowed: 11,
+    spared: 0,
+    flagsHidden: 0,
+    thinned: 0,
+  };
   return { ...rest, synIpv4: seen, synIpv6: seen, reported: seen, unparsed };
 }
 

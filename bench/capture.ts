@@ -85,8 +85,8 @@ async function run(context: BenchContext) {
   };
 }
 
-function accountedFor({ ringFull, dropped, published, lost }: Books): number {
-  return ringFull + dropped + published + lost;
+function accountedFor({ ringFull, dropped, thinned, published, lost }: Books): number {
+  return ringFull + dropped + thinned + published + lost;
 }
 
 async function measure(

@@ -28,6 +28,8 @@ const benchPrograms = [
   "capture",
   "detection",
   "reaction",
+  "end-to-end",
+  "floods",
   "aggregation",
 ];
 const benches = {

@@ -45,6 +45,7 @@ const cSources = [
   "bpf/parsing.h",
   "bench/bpf/perf-buffer.bpf.c",
   "bench/bpf/varied.bpf.c",
+  "bench/load/syn-generator.c",
 ];
 
 const stages = [

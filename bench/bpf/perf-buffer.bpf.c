@@ -14,6 +14,7 @@ struct {
 
 /* A perf event is copied from the stack; a ring buffer's record is written in place. */
 #define bpf_ringbuf_reserve(map, bytes, flags) (&(struct pw_syn_record){})
+#define bpf_ringbuf_query(map, what) 0
 #define bpf_ringbuf_submit(record, flags)                                                          \
 	bpf_perf_event_output(ctx, &perf_events, BPF_F_CURRENT_CPU, record, sizeof(*(record)))
 

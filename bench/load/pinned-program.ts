@@ -1,6 +1,12 @@
 import { join } from "node:path";
 import { type BpfObject, openObject, openPinnedMap } from "@packetwatch/bpf";
-import { mapNames, PROGRAM_NAME, SETTINGS_NAME, writeSettings } from "@packetwatch/contracts";
+import {
+  mapNames,
+  PROGRAM_NAME,
+  SETTINGS_NAME,
+  thinAboveBytes,
+  writeSettings,
+} from "@packetwatch/contracts";
 import { DEFAULT_IPV6_SOURCE_BITS, sourceMaskWords } from "@packetwatch/net";
 import { built } from "../support/paths.ts";
 
@@ -10,6 +16,7 @@ export class PinnedProgram {
 
   constructor(pinFolder: string) {
     const spec = openObject(built("packetwatch.bpf.o"));
+    const ringBytes = openPinnedSize(join(pinFolder, mapNames.events));
     for (const name of Object.values(mapNames)) {
       const path = join(pinFolder, name);
       const pinned = openPinnedMap(path, {});
@@ -18,7 +25,14 @@ export class PinnedProgram {
       pinned.close();
     }
     const ipv6SourceMask = sourceMaskWords(DEFAULT_IPV6_SOURCE_BITS);
-    spec.setGlobal(SETTINGS_NAME, writeSettings({ ipv6SourceMask, listenerLookup: "off" }));
+    spec.setGlobal(
+      SETTINGS_NAME,
+      writeSettings({
+        ipv6SourceMask,
+        listenerLookup: "off",
+        thinAboveBytes: thinAboveBytes(ringBytes),
+      }),
+    );
     this.#object = spec.load();
   }
 
@@ -29,4 +43,10 @@ export class PinnedProgram {
   close(): void {
     this.#object.close();
   }
+}
+
+function openPinnedSize(path: string): number {
+  const pinned = openPinnedMap(path, {});
+  pinned.close();
+  return pinned.maxEntries;
 }

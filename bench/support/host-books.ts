@@ -9,6 +9,8 @@ export type Books = {
   readonly reported: number;
   readonly dropped: number;
   readonly ringFull: number;
+  /** Left out by a crowded ring as repetitions. */
+  readonly thinned: number;
   readonly published: number;
   /** Read from the ring and never published. */
   readonly lost: number;
@@ -27,11 +29,12 @@ export class HostBooks {
   }
 
   read(): Books {
-    const { synIpv4, synIpv6, reported, dropped, ringFull } = this.#pinned.maps.counters();
+    const counters = this.#pinned.maps.counters();
+    const { synIpv4, synIpv6, reported, dropped, ringFull, thinned } = counters;
     const ledger = readRingLedger(this.#ring.notes);
     const lost = ringLossReasons.reduce((sum, reason) => sum + ledger[reason], 0);
     const { published } = ledger;
-    return { seen: synIpv4 + synIpv6, reported, dropped, ringFull, published, lost };
+    return { seen: synIpv4 + synIpv6, reported, dropped, ringFull, thinned, published, lost };
   }
 
   close(): void {

@@ -33,7 +33,12 @@ export class LoadedProgram {
     spec.setMaxEntries(mapNames.events, RING_BYTES);
     spec.setMaxEntries(mapNames.blocked, blockedEntries);
     const ipv6SourceMask = sourceMaskWords(DEFAULT_IPV6_SOURCE_BITS);
-    spec.setGlobal(SETTINGS_NAME, writeSettings({ ipv6SourceMask, listenerLookup }));
+    // As capture has it, so that asking costs what it costs; but the ring is never that full.
+    const thinAboveBytes = RING_BYTES;
+    spec.setGlobal(
+      SETTINGS_NAME,
+      writeSettings({ ipv6SourceMask, listenerLookup, thinAboveBytes }),
+    );
     this.#object = spec.load();
     this.#ring = openRingBuffer(this.#object.map(mapNames.events));
     this.maps = new PacketwatchMaps((name) => this.#object.map(name));
