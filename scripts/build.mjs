@@ -30,6 +30,8 @@ const benchPrograms = [
   "reaction",
   "end-to-end",
   "floods",
+  "scaling",
+  "footprint",
   "aggregation",
 ];
 const benches = {
@@ -52,6 +54,8 @@ const options = (entryPoints, banner) => ({
   target: "node20",
   format: "esm",
   sourcemap: "linked",
+  // Node keeps the map of what it runs in memory; a stack trace needs the positions, not the text.
+  sourcesContent: false,
   external: ["koffi"],
   banner: { js: banner },
   logLevel: "error",

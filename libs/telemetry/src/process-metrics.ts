@@ -1,8 +1,8 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import type { MetricName } from "./catalogue.ts";
 
-/** How often the event loop is looked at. */
-const RESOLUTION_MS = 10;
+/** How often the event loop is looked at. At 10 ms this was nearly all that woke an idle service. */
+const RESOLUTION_MS = 100;
 
 export type ProcessSample = {
   readonly cpuSeconds: number;
@@ -39,7 +39,7 @@ export class ProcessMonitor {
     this.#delays.disable();
   }
 
-  // Node records the whole time between two looks (10 ms when idle); the lag is what exceeds the plan.
+  // Node records the whole time between two looks (100 ms when idle); the lag is what exceeds the plan.
   #lagSeconds(percentile: number): number {
     return Math.max(0, this.#delays.percentile(percentile) / 1e9 - RESOLUTION_MS / 1000);
   }
