@@ -21,7 +21,7 @@ BPF_INCLUDES := -I/usr/include/$(shell uname -m)-linux-gnu
 TYPESCRIPT = $(shell find libs services cli -name '*.ts' -not -name '*.test.ts' -not -path '*/node_modules/*')
 SUITES = $(shell find test -name '*.ts' -not -name '*.test.ts' -not -path '*/node_modules/*')
 # The benches, and what they load beside the product's program.
-BENCHES := $(addprefix bench-,xdp capture detection reaction end-to-end floods aggregation)
+BENCHES := $(addprefix bench-,xdp capture detection reaction end-to-end floods scaling footprint aggregation)
 BENCH_SOURCES = $(shell find bench -name '*.ts' -not -path '*/node_modules/*')
 BENCH_OBJECTS := $(patsubst bench/bpf/%.bpf.c,$(BUILD)/bench-%.bpf.o,$(wildcard bench/bpf/*.bpf.c))
 BUILD_INPUTS := scripts/build.mjs package-lock.json tsconfig.json

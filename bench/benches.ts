@@ -6,5 +6,7 @@ export const benches = [
   "reaction",
   "end-to-end",
   "floods",
+  "scaling",
+  "footprint",
   "aggregation",
 ] as const;

@@ -69,6 +69,11 @@ export class LoadSite {
     return [...this.#detectorEvents.values()].reduce((sum, events) => sum + events, 0);
   }
 
+  /** What those told that have ended. */
+  forgetDetectors(): void {
+    this.#detectorEvents.clear();
+  }
+
   /** Waits until all that was reported has been published or lost, and judged. */
   async settle(): Promise<void> {
     const isSettled = () => {

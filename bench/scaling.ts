@@ -1,0 +1,185 @@
+/** More detectors, more history to take over, more verdicts to start with. */
+import { setTimeout as delay } from "node:timers/promises";
+import { formatAddress } from "@packetwatch/net";
+import { waitUntil } from "../test/support/eventually.ts";
+import type { FleetService } from "../test/support/fleet-service.ts";
+import { blockVerdict, publishVerdicts } from "../test/support/published-verdicts.ts";
+import { check, type Check, figure, type Figure } from "./harness/bench-report.ts";
+import { type BenchContext, runBench } from "./harness/run-bench.ts";
+import type { RingLoad, RingLoadResult } from "./load/ring-load.ts";
+import { benchProgram, runForJson } from "./support/child-json.ts";
+import { type LoadSite, startLoadSite } from "./support/load-site.ts";
+import { cpuSeconds } from "./support/process-usage.ts";
+
+const sizes = {
+  full: {
+    detectors: [1, 2, 4, 8],
+    rate: 50_000,
+    seconds: 8,
+    takeovers: [100_000, 1_000_000],
+    verdicts: [1000, 100_000, 1_000_000],
+  },
+  smoke: { detectors: [1, 2], rate: 5000, seconds: 1, takeovers: [20_000], verdicts: [1000] },
+} as const;
+
+const SETTINGS = { PW_MAX_VERDICTS: "1100000", PW_BLOCKED_ENTRIES: "1100000" } as const;
+const SOURCES = 20_000;
+const TAKEOVER_RATE = 200_000;
+const START_TIMEOUT_MS = 300_000;
+const CHUNK = 10_000;
+/** Telemetry comes once a second, and a group is whole when everybody has seen everybody. */
+const SETTLE_MS = 3000;
+
+type Part = { readonly figures: readonly Figure[]; readonly checks: readonly Check[] };
+
+async function run(context: BenchContext) {
+  const site = await startLoadSite(context, SETTINGS);
+  const parts: Part[] = [];
+  parts.push(await compareDetectors(site, context));
+  for (const syns of sizes[context.size].takeovers) {
+    context.progress(`a takeover of ${syns} SYNs`);
+    parts.push(await takeOver(site, syns));
+  }
+  await site.host.kill("enforcer");
+  let published = 0;
+  for (const verdicts of sizes[context.size].verdicts) {
+    context.progress(`a start with ${verdicts} verdicts`);
+    parts.push(await startEnforcer(site, published, verdicts));
+    published = verdicts;
+  }
+  return {
+    figures: parts.flatMap(({ figures }) => figures),
+    checks: parts.flatMap(({ checks }) => checks),
+  };
+}
+
+async function load(site: LoadSite, options: Omit<RingLoad, "pinFolder">): Promise<number> {
+  const text = JSON.stringify({ pinFolder: site.host.pinFolder("veth0"), ...options });
+  const { sent } = await runForJson<RingLoadResult>([
+    process.execPath,
+    benchProgram("ring-load"),
+    text,
+  ]);
+  await site.settle();
+  return sent;
+}
+
+/** The first detector runs already; the others join for their turn. */
+async function compareDetectors(site: LoadSite, context: BenchContext): Promise<Part> {
+  const { detectors, rate, seconds } = sizes[context.size];
+  const group: FleetService[] = [site.host.service("detector")];
+  const figures: Figure[] = [];
+  const checks: Check[] = [];
+  await load(site, { rate, seconds: 2, sources: SOURCES });
+  for (const count of detectors) {
+    context.progress(`${count} detectors`);
+    while (group.length < count) {
+      const PW_HOST = `detector${group.length}`;
+      group.push(await site.fleet.start("detector", { ...SETTINGS, PW_HOST }));
+    }
+    // What they replay when they join isn't what is compared.
+    await delay(SETTLE_MS);
+    await site.settle();
+    const cpuOf = () => group.reduce((sum, { pid }) => sum + cpuSeconds(pid), 0);
+    const cpuBefore = cpuOf();
+    const judgedBefore = site.detectorEvents;
+    const sent = await load(site, { rate, seconds, sources: SOURCES });
+    await delay(SETTLE_MS);
+    const judged = site.detectorEvents - judgedBefore;
+    const perMillion = (cpuOf() - cpuBefore) / (sent / 1e6);
+    figures.push(
+      figure(`${count} detectors: CPU of all for a million SYNs`, [perMillion], { unit: "s" }),
+    );
+    checks.push(check(`${count} detectors judge each SYN once`, judged, sent));
+  }
+  for (const detector of group.slice(1)) await detector.stop();
+  return { figures, checks };
+}
+
+/** One detector stops; SYNs gather; the next one begins with all of them. */
+async function takeOver(site: LoadSite, syns: number): Promise<Part> {
+  await site.host.service("detector").stop();
+  site.forgetDetectors();
+  const pinFolder = site.host.pinFolder("veth0");
+  const before = site.books.read();
+  const options = {
+    pinFolder,
+    rate: TAKEOVER_RATE,
+    seconds: syns / TAKEOVER_RATE,
+    sources: SOURCES,
+  };
+  const text = JSON.stringify(options);
+  await runForJson<RingLoadResult>([process.execPath, benchProgram("ring-load"), text]);
+  const isPublished = () => {
+    const { published, lost, reported } = site.books.read();
+    return published + lost === reported;
+  };
+  await waitUntil(isPublished, { timeoutMs: START_TIMEOUT_MS, what: "the SYNs to be published" });
+  const inWindow = site.books.read().published;
+  const startMs = performance.now();
+  await site.host.start("detector");
+  const readyMs = performance.now() - startMs;
+  await waitUntil(() => site.detectorEvents >= inWindow, {
+    timeoutMs: START_TIMEOUT_MS,
+    what: `${inWindow} SYNs to be judged, not ${site.detectorEvents}`,
+  });
+  const tookMs = performance.now() - startMs;
+  return {
+    figures: [
+      figure(`takeover of ${inWindow} SYNs, from the start of the process`, [tookMs], {
+        unit: "ms",
+      }),
+      figure("of these, until the process is ready", [readyMs], { unit: "ms" }),
+    ],
+    checks: [
+      check("the SYNs were in the stream", site.books.read().lost - before.lost, 0),
+      check("the replay judged each once", site.detectorEvents, inWindow),
+    ],
+  };
+}
+
+function sourceOf(index: number): string {
+  return formatAddress([0, 0, 0xffff, 0x0c000000 + index]);
+}
+
+async function startEnforcer(site: LoadSite, from: number, verdicts: number): Promise<Part> {
+  for (let first = from; first < verdicts; first += CHUNK) {
+    const count = Math.min(CHUNK, verdicts - first);
+    const some = Array.from({ length: count }, (_, index) => blockVerdict(sourceOf(first + index)));
+    await publishVerdicts(site.bus, some);
+  }
+  const startMs = performance.now();
+  const enforcer = site.host.launch("enforcer");
+  const reconciled = await enforcer.logged("block map reconciled", START_TIMEOUT_MS);
+  const tookMs = performance.now() - startMs;
+  const pinned = site.host.pinned("veth0");
+  const probes = [0, Math.floor(verdicts / 2), verdicts - 1].map(sourceOf);
+  const blocked = probes.filter((source) => pinned.maps.blockOf(source) !== undefined);
+  pinned.close();
+  await site.host.kill("enforcer");
+  return {
+    figures: [
+      figure(`enforcer with ${verdicts} verdicts, process start to a map that is right`, [tookMs], {
+        unit: "ms",
+      }),
+    ],
+    checks: [
+      check(`${verdicts} verdicts: the map holds them`, blocked, probes),
+      check(
+        `${verdicts} verdicts: those that were new were added`,
+        reconciled["added"],
+        verdicts - from,
+      ),
+    ],
+  };
+}
+
+await runBench({
+  name: "scaling",
+  title: "Scaling",
+  method: [
+    "One host whose ring is filled through the kernel's own program; detectors join one after the other on the same cores, so what is compared is the CPU they need together and not how fast they are.",
+    "A takeover: no detector runs while SYNs gather in the stream; then one starts and has judged them all (told once a second). The enforcer's starts: each finds the blocks of the one before in the map, and adds the rest.",
+  ],
+  run,
+});
