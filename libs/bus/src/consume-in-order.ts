@@ -9,6 +9,8 @@ export type ConsumeOptions = {
   /** Messages that are asked for ahead. */
   readonly prefetch: number;
   readonly onMessage: (message: JsMsg) => void;
+  /** The server has said that nothing is missing. */
+  readonly onHeartbeat: () => void;
 };
 
 export type Consumption = {
@@ -30,7 +32,7 @@ export type Consumption = {
  */
 export async function consumeInOrder(
   consumer: Consumer,
-  { prefetch, onMessage }: ConsumeOptions,
+  { prefetch, onMessage, onHeartbeat }: ConsumeOptions,
 ): Promise<Consumption> {
   const state = { isOver: false, delivered: 0 };
   let end: (reason: string) => void = () => undefined;
@@ -56,20 +58,25 @@ export async function consumeInOrder(
     void messages.close();
   };
   void messages.closed().then((error) => stop(error ? error.message : "closed"));
-  void watchHeartbeats(messages, () => state.delivered, stop);
+  void watchHeartbeats(messages, { delivered: () => state.delivered, onHeartbeat, stop });
   return { ended, stop: () => stop("stopped") };
 }
 
 /** Between messages, only heartbeats tell that the consumer is there and has sent no more than what came. */
 async function watchHeartbeats(
   messages: ConsumerMessages,
-  delivered: () => number,
-  stop: (reason: string) => void,
+  { delivered, onHeartbeat, stop }: HeartbeatHandlers,
 ): Promise<void> {
   for await (const status of messages.status()) {
     if (status.type === "heartbeats_missed") stop("heartbeats are missing");
-    if (status.type === "heartbeat" && status.lastConsumerSequence > delivered()) {
-      stop("a message was lost on the way");
-    }
+    if (status.type !== "heartbeat") continue;
+    if (status.lastConsumerSequence > delivered()) stop("a message was lost on the way");
+    else onHeartbeat();
   }
 }
+
+type HeartbeatHandlers = {
+  readonly delivered: () => number;
+  readonly onHeartbeat: () => void;
+  readonly stop: (reason: string) => void;
+};

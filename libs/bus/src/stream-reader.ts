@@ -48,14 +48,23 @@ export type StreamReaderOptions = {
   readonly prefetch: number;
   /** Called in stream order, synchronously. What this and the next two throw ends the reader and the process. */
   readonly onMessage: (message: StreamMessage) => void;
-  /** Called when everything that was there at the (re)start has been delivered. */
-  readonly onCaughtUp?: () => void;
+  /**
+   * Called when everything that was there at the (re)start has been delivered, with the sequence of the last message that
+   * the stream had taken by then, delivered or not; 0 if it never held one.
+   */
+  readonly onCaughtUp?: (streamSequence: number) => void;
   /**
    * Called when the stream was made anew or has gone back, and what it held is
    * gone. Then all that it holds now is delivered, or the last of each subject
    * where that was asked for.
    */
   readonly onStreamLost?: () => void;
+  /**
+   * Of a reader of the last of each subject: who was cut off for longer than this finds no mark any more of what has left
+   * meanwhile. Then onReread is called, and the last of each subject is delivered again. Default: never.
+   */
+  readonly rereadAfterMs?: number;
+  readonly onReread?: () => void;
   readonly logger: Logger;
 };
 
@@ -69,8 +78,11 @@ export class StreamReader {
   readonly #options: StreamReaderOptions;
   /** Undefined until it is known behind which message to go on. */
   #lastSequence: number | undefined;
+  #streamSequence = 0;
   #streamCreated: string | undefined;
   #isStreamLost = false;
+  /** When the server was last heard on this stream, on the wall clock: a machine may have slept. */
+  #heardMs = Date.now();
   #pending = 0;
   /** Messages that were there at the (re)start and are still to come. */
   #behind = 0;
@@ -123,15 +135,25 @@ export class StreamReader {
   /** The reason where reading ended by itself or could not begin; undefined where it was interrupted. */
   async #readUntil(interrupted: Promise<undefined>): Promise<string | undefined> {
     if (!this.#options.bus.isConnected()) return interrupted;
+    this.#forgetPosition();
     try {
       const opened = await Promise.race([this.#open(), interrupted]);
       if (opened === undefined) return undefined;
       return this.#isSameStream(opened.stream)
-        ? await this.#consume(opened.consumer, interrupted)
+        ? await this.#consume(opened, interrupted)
         : this.#loseStream();
     } catch (error) {
       return (error as Error).message;
     }
+  }
+
+  /** Reading begins anew where too much may have been missed. */
+  #forgetPosition(): void {
+    const { start, rereadAfterMs = Infinity, onReread } = this.#options;
+    if (start.kind !== "last_per_subject" || this.#lastSequence === undefined) return;
+    if (Date.now() - this.#heardMs < rereadAfterMs) return;
+    this.#lastSequence = undefined;
+    this.#tell(() => onReread?.());
   }
 
   /** Changes nothing here, because an interruption may have overtaken it. */
@@ -185,18 +207,26 @@ export class StreamReader {
     this.#tell(() => this.#options.onStreamLost?.());
   }
 
-  async #consume(info: ConsumerInfo, interrupted: Promise<undefined>): Promise<string | undefined> {
+  async #consume(
+    { consumer: info, stream }: Opened,
+    interrupted: Promise<undefined>,
+  ): Promise<string | undefined> {
     const { bus, prefetch, start } = this.#options;
+    this.#streamSequence = stream.state.last_seq;
     this.#trouble.end();
+    this.#heardMs = Date.now();
     // So that nothing is missed that comes between an interruption and the first message. Without
     // a message, the last of each subject is asked for again.
     if (start.kind !== "last_per_subject") this.#lastSequence = info.delivered.stream_seq;
     this.#pending = info.num_pending;
     this.#behind = info.num_pending;
-    if (this.#behind === 0) this.#tell(() => this.#options.onCaughtUp?.());
+    if (this.#behind === 0) this.#tell(() => this.#options.onCaughtUp?.(this.#streamSequence));
     const consumption = await consumeInOrder(bus.jetstream.consumers.getConsumerFromInfo(info), {
       prefetch,
       onMessage: (message) => this.#deliver(message),
+      onHeartbeat: () => {
+        this.#heardMs = Date.now();
+      },
     });
     try {
       return await Promise.race([consumption.ended, interrupted]);
@@ -209,12 +239,13 @@ export class StreamReader {
     if (this.#isClosed) return;
     const { info } = message;
     this.#lastSequence = info.streamSequence;
+    this.#heardMs = Date.now();
     this.#pending = info.pending;
     this.#tell(() => this.#options.onMessage(toStreamMessage(message)));
     if (this.#behind === 0) return;
     // Of those that were there some may have been removed since.
     this.#behind = info.pending === 0 ? 0 : this.#behind - 1;
-    if (this.#behind === 0) this.#tell(() => this.#options.onCaughtUp?.());
+    if (this.#behind === 0) this.#tell(() => this.#options.onCaughtUp?.(this.#streamSequence));
   }
 
   // nats.js takes what a callback throws for the end of the consumption and keeps it to itself.

@@ -147,16 +147,18 @@ export class Enforcer {
    * A list has been read to its end. With the last of them the maps become
    * equal to the verdicts. A verdict stream that never held one says nothing:
    * NATS has lost its disk, or the host was moved to another fleet. Then blocks
-   * stay until they expire or are lifted one by one.
+   * stay until they expire or are lifted one by one. Of verdicts, the stream's
+   * last sequence tells: what it held may have expired.
    */
-  completeList(list: List): void {
+  completeList(list: List, verdictSequence = 0): void {
+    this.#sequence = Math.max(this.#sequence, verdictSequence);
     if (!this.#unread.delete(list) || !this.#areListsRead) return;
     this.followSettings();
     if (this.#sequence > 0) this.#reconcile([...this.#maps.values()], "start");
     this.#lifts.clear();
   }
 
-  /** The verdict stream was made anew: its list has to be read again before anything is lifted. */
+  /** The verdict stream was made anew, or too much of it was missed: its list has to be read before anything is lifted. */
   restartList(): void {
     this.#desired.clear();
     this.#lifts.clear();

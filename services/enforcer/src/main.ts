@@ -1,6 +1,6 @@
 import { connectBus, ServiceRegistration, StreamReader } from "@packetwatch/bus";
 import { natsAccess } from "@packetwatch/config";
-import { streamNames, subjects } from "@packetwatch/contracts";
+import { streamNames, subjects, VERDICT_MARKER_SECONDS } from "@packetwatch/contracts";
 import { runService } from "@packetwatch/runtime";
 import { PACKETWATCH_VERSION, processInstance } from "@packetwatch/telemetry";
 import { Enforcer } from "./enforcer.ts";
@@ -15,6 +15,8 @@ import { createEnforcerTelemetry } from "./telemetry.ts";
 /** How often what is allowed, pins and expiries are looked at. */
 const TEND_INTERVAL_MS = 500;
 const VERDICT_PREFETCH = 10_000;
+/** Well before the marks of what has left the list are gone themselves. */
+const REREAD_AFTER_MS = (VERDICT_MARKER_SECONDS * 1000) / 2;
 
 await runService("enforcer", async ({ config, logger, scope, health, fail }) => {
   const { host, interfaces, bpffsDir: pinDir } = config;
@@ -44,8 +46,10 @@ await runService("enforcer", async ({ config, logger, scope, health, fail }) => 
       start: { kind: "last_per_subject" },
       prefetch: VERDICT_PREFETCH,
       onMessage: (message) => enforcer.take(message),
-      onCaughtUp: () => enforcer.completeList("verdicts"),
+      onCaughtUp: (streamSequence) => enforcer.completeList("verdicts", streamSequence),
       onStreamLost: () => enforcer.restartList(),
+      rereadAfterMs: REREAD_AFTER_MS,
+      onReread: () => enforcer.restartList(),
       logger,
     }),
   );

@@ -10,13 +10,14 @@ export type RecordingReaderOptions = {
   readonly filter: string;
   readonly start: StartPosition;
   readonly prefetch?: number;
+  readonly rereadAfterMs?: number;
 };
 
 /** A StreamReader that keeps what it is told, in order. */
 export class RecordingReader {
   readonly reader: StreamReader;
   readonly logger = new RecordingLogger();
-  /** Payloads as text, `caught up` and `lost`, in the order of the calls. */
+  /** Payloads as text, `caught up`, `lost` and `reread`, in the order of the calls. */
   readonly events: string[] = [];
   readonly messages: StreamMessage[] = [];
 
@@ -31,6 +32,7 @@ export class RecordingReader {
       },
       onCaughtUp: () => this.events.push("caught up"),
       onStreamLost: () => this.events.push("lost"),
+      onReread: () => this.events.push("reread"),
     });
   }
 

@@ -138,6 +138,32 @@ describe("the stream outlives the outage", () => {
   });
 });
 
+describe("an outage in which messages left the stream", () => {
+  test.each([
+    { title: "shorter than it may be", rereadAfterMs: 60_000, events: ["a1", "b1", "caught up"] },
+    {
+      title: "longer than it may be",
+      rereadAfterMs: 0,
+      events: ["a1", "b1", "caught up", "reread", "a1", "b1"],
+    },
+  ])("$title: a reader of the last of each subject", async ({ rereadAfterMs, events }) => {
+    await provisionStreams(bus, [fileStream]);
+    await publishAcknowledged(bus, "s.a", Buffer.from("a1"));
+    await publishAcknowledged(bus, "s.b", Buffer.from("b1"));
+    const options = { bus, stream: "s", filter: "s.>", rereadAfterMs } as const;
+    const reader = new RecordingReader({ ...options, start: { kind: "last_per_subject" } });
+    await reader.caughtUp();
+    await server.shutDown();
+    await server.start();
+    await waitUntil(() => bus.isConnected(), { timeoutMs: RETURN_TIMEOUT_MS, what: "NATS" });
+    await publish("a2");
+    await reader.delivered("a2");
+    await reader.close();
+    expect(reader.events.slice(0, events.length)).toEqual(events);
+    expect(reader.payloads.at(-1)).toBe("a2");
+  });
+});
+
 describe("the stream is lost in the outage", () => {
   test.each(["all", "new", "last_per_subject"] as const)(
     "a reader from %s is told, and reads the new one from its start though sequences begin again",
