@@ -1,7 +1,14 @@
 import { type Bus, connectBus, provisionStreams, StreamReader } from "@packetwatch/bus";
 import { loadConfig } from "@packetwatch/config";
-import { decodeVerdict, streamNames, subjects, type Verdict } from "@packetwatch/contracts";
-import { assignShards } from "@packetwatch/detection";
+import {
+  type Alert,
+  decodeAlert,
+  decodeVerdict,
+  streamNames,
+  subjects,
+  type Verdict,
+} from "@packetwatch/contracts";
+import { assignShards, longestWindowSeconds } from "@packetwatch/detection";
 import { SHARD_COUNT } from "@packetwatch/net";
 import { createLogger } from "@packetwatch/runtime";
 import { Detecting } from "../../services/detector/src/detecting.ts";
@@ -37,6 +44,7 @@ export class TestDetector {
     const telemetry = {
       rejected: () => undefined,
       announced: () => undefined,
+      failed: () => undefined,
       dropped: () => undefined,
       observe: (readings: DetectorReadings) => (held.readings = readings),
       publish: () => undefined,
@@ -71,9 +79,10 @@ export class TestDetector {
 export class DetectorGroup {
   readonly members: TestDetector[] = [];
   readonly verdicts: Verdict[] = [];
+  readonly alerts: Alert[] = [];
   readonly #url: string;
   readonly #bus: Bus;
-  readonly #reader: StreamReader;
+  readonly #readers: readonly StreamReader[];
   readonly #variables: Record<string, string>;
   #named = 0;
 
@@ -81,20 +90,28 @@ export class DetectorGroup {
     this.#url = url;
     this.#bus = bus;
     this.#variables = variables;
-    this.#reader = new StreamReader({
-      bus,
-      stream: streamNames.verdict,
-      filter: subjects.everyVerdict,
-      start: { kind: "all" },
-      prefetch: 1000,
-      onMessage: ({ payload }) => this.verdicts.push(decodeVerdict(payload)),
-      logger,
-    });
+    const common = { bus, start: { kind: "all" }, prefetch: 1000, logger } as const;
+    this.#readers = [
+      new StreamReader({
+        ...common,
+        stream: streamNames.verdict,
+        filter: subjects.everyVerdict,
+        onMessage: ({ payload }) => this.verdicts.push(decodeVerdict(payload)),
+      }),
+      new StreamReader({
+        ...common,
+        stream: streamNames.history,
+        filter: subjects.everyAlert,
+        onMessage: ({ payload }) => this.alerts.push(decodeAlert(payload)),
+      }),
+    ];
   }
 
   static async connect(url: string, variables: Record<string, string> = {}) {
     const bus = await connectBus({ servers: [url], name: "test", logger });
-    await provisionStreams(bus, testStreams());
+    const config = loadConfig("detector", variables);
+    const sizes = { longestWindowSeconds: longestWindowSeconds(config) };
+    await provisionStreams(bus, testStreams(sizes));
     return new DetectorGroup(url, bus, variables);
   }
 
@@ -130,7 +147,7 @@ export class DetectorGroup {
 
   async close(): Promise<void> {
     for (const member of [...this.members]) await this.leave(member);
-    await this.#reader.close();
+    for (const reader of this.#readers) await reader.close();
     await this.#bus.close();
   }
 

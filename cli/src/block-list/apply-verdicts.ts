@@ -1,6 +1,11 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { type Bus, publishAcknowledged } from "@packetwatch/bus";
-import { encodeVerdict, type Verdict, verdictSubject } from "@packetwatch/contracts";
+import {
+  encodeVerdict,
+  type Verdict,
+  verdictSubject,
+  verdictTtlSeconds,
+} from "@packetwatch/contracts";
 import { parsePrefix } from "@packetwatch/net";
 import type { HostRoll } from "../fleet/host-roll.ts";
 import { inParallel } from "../in-parallel.ts";
@@ -15,6 +20,8 @@ export type ApplyVerdictsOptions = {
   readonly bus: Bus;
   /** All of one kind. */
   readonly verdicts: readonly Verdict[];
+  /** Of the fleet's rules: how long detectors have to know a block that has ended. */
+  readonly longestWindowSeconds: number;
   readonly roll: HostRoll;
   /** How long hosts may take to confirm; 0: nobody waits for them. */
   readonly waitMs: number;
@@ -22,13 +29,18 @@ export type ApplyVerdictsOptions = {
 
 /** Publishes verdicts, and waits until every host that is heard has carried them out. Throws BusError, CliError. */
 export async function applyVerdicts(options: ApplyVerdictsOptions): Promise<Effect> {
-  const { bus, verdicts, roll, waitMs } = options;
+  const { bus, verdicts, roll, waitMs, longestWindowSeconds } = options;
   const ids = verdicts.map(({ id }) => id);
   const watch = new EffectWatch(bus, ids);
   try {
     await bus.connection.flush();
     const startMs = performance.now();
-    await inParallel(verdicts, MAX_IN_FLIGHT, (verdict) => publishVerdict(bus, verdict));
+    const publish = (verdict: Verdict) => {
+      const nowUs = verdict.issuedUs;
+      const ttlSeconds = verdictTtlSeconds(verdict, { nowUs, longestWindowSeconds });
+      return publishVerdict(bus, verdict, ttlSeconds);
+    };
+    await inParallel(verdicts, MAX_IN_FLIGHT, publish);
     const deadlineMs = performance.now() + waitMs;
     while (performance.now() < deadlineMs && !isSettled(roll, watch)) await delay(POLL_MS);
     return effectOf(options, watch, startMs);
@@ -37,11 +49,7 @@ export async function applyVerdicts(options: ApplyVerdictsOptions): Promise<Effe
   }
 }
 
-async function publishVerdict(bus: Bus, verdict: Verdict): Promise<void> {
-  const ttlSeconds =
-    verdict.kind === "block" && verdict.expiresUs !== null
-      ? Math.ceil((verdict.expiresUs - verdict.issuedUs) / 1e6)
-      : 0;
+async function publishVerdict(bus: Bus, verdict: Verdict, ttlSeconds: number): Promise<void> {
   const subject = verdictSubject(parsePrefix(verdict.source));
   const options = { messageId: verdict.id, ttlSeconds };
   await publishAcknowledged(bus, subject, encodeVerdict(verdict), options);

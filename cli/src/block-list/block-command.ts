@@ -1,5 +1,6 @@
 /** `packetwatch block`: blocks a source on every host, and waits until they have done it. */
 import type { Bus } from "@packetwatch/bus";
+import { longestWindowSeconds } from "@packetwatch/detection";
 import { type Environment, environment, loadConfig } from "@packetwatch/config";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { CliError } from "../cli-error.ts";
@@ -85,7 +86,13 @@ async function block(text: string, flags: BlockFlags, from: Environment): Promis
     const roll = await HostRoll.open(bus, timeoutMs);
     try {
       if (!flags.force) await requireBlockable({ bus, hosts: roll.live, sources });
-      return await applyVerdicts({ bus, verdicts, roll, waitMs: waitMsOf(flags.wait) });
+      return await applyVerdicts({
+        bus,
+        verdicts,
+        roll,
+        waitMs: waitMsOf(flags.wait),
+        longestWindowSeconds: longestWindowSeconds(config),
+      });
     } finally {
       await roll.close();
     }

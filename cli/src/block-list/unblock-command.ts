@@ -1,5 +1,6 @@
 /** `packetwatch unblock`: lifts blocks on every host, and waits until they have done it. */
 import type { Bus } from "@packetwatch/bus";
+import { longestWindowSeconds } from "@packetwatch/detection";
 import { type Environment, environment, loadConfig } from "@packetwatch/config";
 import { verdictSubject } from "@packetwatch/contracts";
 import { formatPrefix, isIpv4, type Prefix } from "@packetwatch/net";
@@ -76,7 +77,13 @@ async function unblock(
       const sources = await findBlocked({ bus, wanted, ipv6SourceBits, timeoutMs, roll });
       const verdicts = sources.map((source) => createUnblock(source, decision));
       if (verdicts.length === 0) return undefined;
-      const effect = await applyVerdicts({ bus, verdicts, roll, waitMs: waitMsOf(flags.wait) });
+      const effect = await applyVerdicts({
+        bus,
+        verdicts,
+        roll,
+        waitMs: waitMsOf(flags.wait),
+        longestWindowSeconds: longestWindowSeconds(config),
+      });
       return { effect, verdicts };
     } finally {
       await roll.close();

@@ -17,7 +17,11 @@ export type PublishOptions = {
 /** Another message came in between: JetStream's "wrong last sequence". */
 const WRONG_LAST_SEQUENCE = 10071;
 
-/** Publishes to a stream and waits until it is stored; throws BusError. */
+/** JetStream's error code for what a stream has no room for; with another text it stands for trouble of the store. */
+const STORE_FAILED = 10077;
+const LIMIT_EXCEEDED = /^maximum (messages|bytes)( per subject)? exceeded$/;
+
+/** Publishes to a stream and waits until it is stored; throws BusError, STREAM_FULL where there is no room for it. */
 export async function publishAcknowledged(
   bus: Bus,
   subject: string,
@@ -29,6 +33,9 @@ export async function publishAcknowledged(
     return await bus.acknowledgements.publish(publication);
   } catch (cause) {
     const detail = `publish on ${subject}: ${(cause as Error).message}`;
+    if (isStreamFull(cause)) {
+      throw new BusError("STREAM_FULL", subject, detail, { cause, retryable: false });
+    }
     // A message that is too large stays so.
     const retryable = !(cause instanceof InvalidArgumentError) && !isOvertaken(cause);
     throw new BusError("PUBLISH", subject, detail, { cause, retryable });
@@ -51,4 +58,9 @@ function createHeaders(options: PublishOptions): MsgHdrs {
     created.set("Nats-Expected-Last-Subject-Sequence", String(lastSubjectSequence));
   }
   return created;
+}
+
+function isStreamFull(cause: unknown): boolean {
+  if (!(cause instanceof JetStreamApiError)) return false;
+  return cause.code === STORE_FAILED && LIMIT_EXCEEDED.test(cause.message);
 }

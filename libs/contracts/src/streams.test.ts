@@ -1,5 +1,12 @@
 import { describe, expect, it } from "vitest";
-import { replaySeconds, type StreamSizes, streamSpecs } from "./streams.ts";
+import {
+  alertLookBackSeconds,
+  replaySeconds,
+  type StreamSizes,
+  streamSpecs,
+  verdictTtlSeconds,
+} from "./streams.ts";
+import type { Verdict } from "./verdict.v1.ts";
 
 const sizes: StreamSizes = {
   longestWindowSeconds: 300,
@@ -73,7 +80,7 @@ describe("the streams", () => {
       maxAgeSeconds: 0,
       duplicateWindowSeconds: 420,
       discard: "new",
-      markerSeconds: 3600,
+      markerSeconds: 600,
     });
   });
 
@@ -88,7 +95,7 @@ describe("the streams", () => {
       maxMessages: -1,
       maxMessagesPerSubject: -1,
       maxAgeSeconds: 604_800,
-      duplicateWindowSeconds: 120,
+      duplicateWindowSeconds: 420,
       discard: "old",
       sources: ["PACKETWATCH_VERDICT"],
     });
@@ -121,10 +128,20 @@ describe("the streams", () => {
   });
 
   it.each([0.001, 60, 86_400])(
-    "a verdict that a replay repeats is still known: window %d seconds",
+    "a verdict or alert that a replay repeats is still known: window %d seconds",
     (longestWindowSeconds) => {
-      const { syn, verdict } = specsOf({ longestWindowSeconds });
+      const { syn, verdict, history } = specsOf({ longestWindowSeconds });
       expect(verdict.duplicateWindowSeconds).toBeGreaterThan(syn.maxAgeSeconds);
+      expect(history.duplicateWindowSeconds).toBeGreaterThan(syn.maxAgeSeconds);
+    },
+  );
+
+  it.each([60, 604_800])(
+    "alerts are kept for as long as a takeover looks back: history of %d seconds",
+    (historySeconds) => {
+      const { syn, history } = specsOf({ historySeconds });
+      expect(alertLookBackSeconds(300)).toBeGreaterThanOrEqual(syn.maxAgeSeconds + 300);
+      expect(history.maxAgeSeconds).toBeGreaterThanOrEqual(alertLookBackSeconds(300));
     },
   );
 
@@ -132,10 +149,43 @@ describe("the streams", () => {
   it.each([60, 119, 120, 604_800])(
     "no duplicate window is longer than the age limit: history of %d seconds",
     (historySeconds) => {
-      for (const spec of streamSpecs({ ...sizes, longestWindowSeconds: 0.001, historySeconds })) {
+      for (const spec of streamSpecs({ ...sizes, historySeconds })) {
         const limit = spec.maxAgeSeconds === 0 ? Infinity : spec.maxAgeSeconds;
         expect(spec.duplicateWindowSeconds).toBeLessThanOrEqual(limit);
       }
     },
   );
+});
+
+describe("how long a verdict stays in the stream", () => {
+  const nowUs = 1_800_000_000_000_000;
+  const common = { version: 1, id: "a", source: "192.0.2.1", decidedBy: "detector/a" } as const;
+  const block = (expiresUs: number | null): Verdict => ({
+    ...common,
+    kind: "block",
+    rule: "vertical",
+    issuedUs: nowUs,
+    expiresUs,
+    evidence: null,
+  });
+  const ttlOf = (verdict: Verdict, longestWindowSeconds = 300) =>
+    verdictTtlSeconds(verdict, { nowUs, longestWindowSeconds });
+
+  it("a block without an end stays", () => {
+    expect(ttlOf(block(null))).toBe(0);
+  });
+
+  it.each([
+    { title: "that lasts", lastsUs: 10_500_000, seconds: 11 },
+    { title: "that has ended", lastsUs: -5_000_000, seconds: 0 },
+  ])("a block $title is known for as long as a replay reaches back", ({ lastsUs, seconds }) => {
+    expect(ttlOf(block(nowUs + lastsUs))).toBe(seconds + 420);
+  });
+
+  it("an unblock outlives every replay, of the longest windows too", () => {
+    const unblock: Verdict = { ...common, kind: "unblock", issuedUs: nowUs };
+    const longest = specsOf({ longestWindowSeconds: 86_400 });
+    expect(ttlOf(unblock)).toBeGreaterThan(longest.syn.maxAgeSeconds + 86_400);
+    expect(ttlOf(unblock, 86_400)).toBe(ttlOf(unblock));
+  });
 });

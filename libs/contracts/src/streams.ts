@@ -9,6 +9,7 @@ import {
   MAX_HOSTS,
 } from "./buckets.ts";
 import { subjects } from "./subjects.ts";
+import type { Verdict } from "./verdict.v1.ts";
 
 export const streamNames = {
   syn: "PACKETWATCH_SYN",
@@ -23,8 +24,18 @@ export const DETECTOR_BUCKET = "packetwatch_detectors";
 /** SYNs are kept this much longer than the longest window, for a detector that is slow to take over. */
 export const SYN_MARGIN_SECONDS = 60;
 
-/** How long the mark of an expired verdict stays readable for those who come back. */
-export const VERDICT_MARKER_SECONDS = 3600;
+/**
+ * How long the mark of a verdict that is gone stays readable. Who was away for longer reads the whole list again;
+ * until it goes, a mark takes the place of a verdict.
+ */
+export const VERDICT_MARKER_SECONDS = 600;
+
+/**
+ * How long an unblock is kept: longer than anything can bring back what came before it. A detector replays the stream
+ * for at most the longest window that can be set and a margin, a day and a minute; what a capture had buffered while
+ * it was cut off from NATS can be older than that.
+ */
+export const UNBLOCK_SECONDS = 7 * 86_400;
 
 /** So long an instance that fell silent is known by its last words. */
 export const TELEMETRY_SECONDS = 86_400;
@@ -129,6 +140,30 @@ export function replaySeconds(longestWindowSeconds: number): number {
   return Math.ceil(longestWindowSeconds) + SYN_MARGIN_SECONDS;
 }
 
+/**
+ * How far back a detector reads alerts before it judges what it replays: one from before the replay holds back for the
+ * length of its rule's window.
+ */
+export function alertLookBackSeconds(longestWindowSeconds: number): number {
+  return 2 * replaySeconds(longestWindowSeconds);
+}
+
+export type VerdictTtlOptions = {
+  readonly nowUs: number;
+  readonly longestWindowSeconds: number;
+};
+
+/**
+ * Whole seconds that a verdict stays in the stream; 0: until another takes its place. A block is kept beyond its end,
+ * for as long as a replay can reach back to before it: a detector that takes over then knows that it was, and until when.
+ */
+export function verdictTtlSeconds(verdict: Verdict, options: VerdictTtlOptions): number {
+  if (verdict.kind === "unblock") return UNBLOCK_SECONDS;
+  if (verdict.expiresUs === null) return 0;
+  const remainingSeconds = Math.max(0, Math.ceil((verdict.expiresUs - options.nowUs) / 1e6));
+  return remainingSeconds + replaySeconds(options.longestWindowSeconds) + SYN_MARGIN_SECONDS;
+}
+
 function synStream(sizes: StreamSizes): StreamSpec {
   return {
     name: streamNames.syn,
@@ -156,12 +191,16 @@ function verdictStream(sizes: StreamSizes): StreamSpec {
     maxMessages: sizes.verdictMessages,
     maxMessagesPerSubject: 1,
     maxAgeSeconds: 0,
-    // A replay can repeat every verdict that SYNs in the stream can cause.
-    duplicateWindowSeconds: replaySeconds(sizes.longestWindowSeconds) + SYN_MARGIN_SECONDS,
+    duplicateWindowSeconds: repeatSeconds(sizes),
     // A full list refuses new verdicts: the blocks that are in force stay.
     discard: "new",
     markerSeconds: VERDICT_MARKER_SECONDS,
   };
+}
+
+/** A replay can repeat every verdict and alert that SYNs in the stream can cause. */
+function repeatSeconds({ longestWindowSeconds }: StreamSizes): number {
+  return replaySeconds(longestWindowSeconds) + SYN_MARGIN_SECONDS;
 }
 
 function historyStream(sizes: StreamSizes): StreamSpec {
@@ -174,9 +213,9 @@ function historyStream(sizes: StreamSizes): StreamSpec {
     maxBytes: sizes.historyBytes,
     maxMessages: -1,
     maxMessagesPerSubject: -1,
-    maxAgeSeconds: sizes.historySeconds,
-    // nats-server refuses a duplicate window that is longer than the age limit.
-    duplicateWindowSeconds: Math.min(120, sizes.historySeconds),
+    // Detectors that take over read the alerts in it.
+    maxAgeSeconds: Math.max(sizes.historySeconds, alertLookBackSeconds(sizes.longestWindowSeconds)),
+    duplicateWindowSeconds: repeatSeconds(sizes),
     discard: "old",
     sources: [streamNames.verdict],
   };

@@ -19,6 +19,15 @@ export type AnnounceContext = {
   readonly windowSeconds: number;
 };
 
+/**
+ * The order in which the detections of one event are to be published: alerts first. A block makes every detector
+ * quiet about its source, so an alert that were lost behind one would never be decided again.
+ */
+export function announceOrder(detections: readonly Detection[]): readonly Detection[] {
+  const isBlock = ({ action }: Detection) => Number(action === "block");
+  return detections.toSorted((left, right) => isBlock(left) - isBlock(right));
+}
+
 /** The verdict of a detection: a function of the events alone, so that a replay gives it again. */
 export function createVerdict(detection: Detection, context: AnnounceContext): BlockVerdict {
   const { quietUntilUs } = detection;

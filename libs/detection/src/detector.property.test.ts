@@ -42,13 +42,13 @@ test("a detector with room for all keys detects and counts what the naive oracle
           oracle.applyVerdict(step.verdict);
         }
       }
-      const { allowed, quiet, beforeUnblock, late, alertsSuppressed } = detector.stats();
-      expect({ allowed, quiet, beforeUnblock, late, alertsSuppressed }).toEqual({
+      const { allowed, quiet, beforeUnblock, late, coolingDown } = detector.stats();
+      expect({ allowed, quiet, beforeUnblock, late, coolingDown }).toEqual({
         allowed: oracle.allowed,
         quiet: oracle.quiet,
         beforeUnblock: oracle.beforeUnblock,
         late: oracle.late,
-        alertsSuppressed: oracle.alertsSuppressed,
+        coolingDown: oracle.coolingDown,
       });
     }),
     { numRuns: 500 },

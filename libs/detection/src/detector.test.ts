@@ -173,21 +173,43 @@ describe("alerts", () => {
 
   test.each([
     {
-      title: "a microsecond before the cool-down ends is held back",
+      title: "a microsecond before the cool-down ends does not count",
       timeUs: MINUTE_US - 1,
       detected: [],
-      suppressed: 1,
+      coolingDown: 1,
     },
-    { title: "at its end is told", timeUs: MINUTE_US, detected: ["alert vertical"], suppressed: 0 },
-    { title: "from before the first alert is held back", timeUs: -1, detected: [], suppressed: 1 },
-  ])("another alert $title", ({ timeUs, detected, suppressed }) => {
+    { title: "at its end counts", timeUs: MINUTE_US, detected: ["alert vertical"], coolingDown: 0 },
+    { title: "from before the alert does not count", timeUs: -1, detected: [], coolingDown: 1 },
+  ])("an event $title", ({ timeUs, detected, coolingDown }) => {
     const { detector, syn } = create({ rules });
     expect(names(syn(0, 80))).toEqual(["alert vertical"]);
     expect(names(syn(timeUs, 81))).toEqual(detected);
-    expect(detector.stats().alertsSuppressed).toBe(suppressed);
+    expect(detector.stats().coolingDown).toBe(coolingDown);
   });
 
-  test("of another source are told", () => {
+  test("what another rule counts goes on through the cool-down of one", () => {
+    const { syn } = create({ rules: { ...rules, spread: rule("alert", 3) } });
+    expect(names(syn(0, 80))).toEqual(["alert vertical"]);
+    expect(names(syn(1, 81))).toEqual([]);
+    expect(names(syn(2, 82))).toEqual(["alert spread"]);
+  });
+
+  test("an alert that another detector published holds back as one's own, in whatever order they come", () => {
+    const { detector, syn } = create({ rules });
+    detector.applyAlert({ rule: "vertical", sourceKey: scanner, issuedUs: START_US });
+    detector.applyAlert({ rule: "vertical", sourceKey: scanner, issuedUs: START_US - MINUTE_US });
+    expect(names(syn(MINUTE_US - 1, 80))).toEqual([]);
+    expect(names(syn(MINUTE_US, 80))).toEqual(["alert vertical"]);
+  });
+
+  test("an alert of a rule that blocks or is off here changes nothing", () => {
+    const { detector, syn } = create({ rules: { ...rules, vertical: rule("block", 1) } });
+    detector.applyAlert({ rule: "vertical", sourceKey: scanner, issuedUs: START_US });
+    detector.applyAlert({ rule: "spread", sourceKey: scanner, issuedUs: START_US });
+    expect(names(syn(1, 80))).toEqual(["block vertical"]);
+  });
+
+  test("alerts about another source are told", () => {
     const { syn } = create({ rules });
     expect(names(syn(0, 80))).toEqual(["alert vertical"]);
     expect(names(syn(1, 80, host(1), visitor))).toEqual(["alert vertical"]);

@@ -13,6 +13,7 @@ import {
   SOURCE,
   SOURCE_PORT,
   TIME,
+  TUPLE_WORDS,
 } from "./event-tuple.ts";
 import { MAX_WARMED } from "./record-table.ts";
 import { ruleLayouts, type RuleName, ruleNames, type RulesConfig } from "./rules.ts";
@@ -68,7 +69,8 @@ export type RuleStats = {
   readonly trackedKeys: number;
   /** Keys that the rule's table has room for. */
   readonly keyLimit: number;
-  readonly alertsSuppressed: number;
+  /** Events that the rule did not count because it had alerted about their source shortly before. */
+  readonly coolingDown: number;
 };
 
 export type DetectorStats = {
@@ -82,7 +84,7 @@ export type DetectorStats = {
   readonly beforeUnblock: number;
   /** Sums over the rules: one event can be late for several of them. */
   readonly late: number;
-  readonly alertsSuppressed: number;
+  readonly coolingDown: number;
   /** Sources whose verdict is remembered, and verdicts that were forgotten too early because there was no room. */
   readonly quietSources: number;
   readonly quietEvictedLive: number;
@@ -100,9 +102,17 @@ type ActiveRule = {
   readonly name: RuleName;
   readonly action: "block" | "alert";
   readonly window: DistinctWindow;
-  /** Until when the rule's alerts about a source are held back. Without room if the rule blocks. */
+  /** Until when the rule counts nothing of a source that it has alerted about. Without room if the rule blocks. */
   readonly coolDowns: DeadlineTable;
-  alertsSuppressed: number;
+  coolingDown: number;
+};
+
+/** An alert that was published, whoever decided it. */
+export type AlertMark = {
+  readonly rule: RuleName;
+  readonly sourceKey: SourceKey;
+  /** The time of its deciding event. */
+  readonly issuedUs: number;
 };
 
 type Firing = { readonly rule: ActiveRule; readonly tuple: EventTuple };
@@ -120,10 +130,12 @@ export function createDetector(config: DetectorConfig): Detector {
  * has to evict.
  *
  * An event passes, in this order: the allow list (never counted), the last verdict on its source (see `VerdictMarks`:
- * nothing before its floor counts), then every rule that is on. A rule that fires forgets the key it fired for. If its
+ * nothing before its floor counts), then every rule that is on. If a rule fires and its
  * action is to block, the source is quiet from then on until the block ends or is lifted; when several such rules fire at
- * once, the first in the order vertical, horizontal, spread wins. If its action is to alert, the same rule's further alerts
- * about that source are held back for the length of the rule's window after the alert.
+ * once, the first in the order vertical, horizontal, spread wins. If its action is to alert, the rule counts nothing of that
+ * source for the length of its window after the alert, and starts anew then, just as after a block that ends. So what a rule
+ * holds is a function of the last verdict, the rule's last alert and the events since: who knows these and has seen the
+ * events of the last window decides what a detector decides that was there all along.
  */
 export class Detector {
   readonly #blockTtlUs: number;
@@ -131,6 +143,8 @@ export class Detector {
   readonly #marks: VerdictMarks;
   readonly #hash: TupleHash;
   readonly #event = createSynEvent();
+  /** Lays out the source of an alert that is applied. */
+  readonly #alerted = new Uint32Array(TUPLE_WORDS);
   readonly #tuples = Array.from({ length: GROUP_EVENTS }, createEventTuple);
   #newestUs = -Infinity;
   #events = 0;
@@ -190,6 +204,15 @@ export class Detector {
     this.#marks.apply(verdict, this.#newestUs);
   }
 
+  /** Takes in an alert that was published, whoever decided it, in any order. Applying one twice changes nothing. */
+  applyAlert({ rule: name, sourceKey, issuedUs }: AlertMark): void {
+    const rule = this.#rules.find((active) => active.name === name && active.action === "alert");
+    if (rule === undefined) return;
+    this.#alerted.set(sourceKey, SOURCE);
+    this.#hash.fillSource(this.#alerted);
+    this.#coolDown({ rule, words: this.#alerted, issuedUs });
+  }
+
   /** What is held about a source. Walks all tables: for people who ask why, not for every event. */
   inspect(sourceKey: SourceKey): SourceState {
     const verdict = this.#marks.verdictOn(sourceKey);
@@ -210,7 +233,7 @@ export class Detector {
       quiet: this.#quiet,
       beforeUnblock: this.#beforeUnblock,
       late: rules.reduce((sum, [, { late }]) => sum + late, 0),
-      alertsSuppressed: rules.reduce((sum, [, { alertsSuppressed }]) => sum + alertsSuppressed, 0),
+      coolingDown: rules.reduce((sum, [, { coolingDown }]) => sum + coolingDown, 0),
       quietSources: this.#marks.size,
       quietEvictedLive: this.#marks.evictedLive,
       rules: Object.fromEntries(rules),
@@ -243,11 +266,16 @@ export class Detector {
   #judge(tuple: EventTuple): readonly Detection[] | undefined {
     if (!this.#passesVerdict(tuple)) return undefined;
     const rules = this.#rules;
+    const floorUs = tuple.times[FLOOR]!;
     let fired = 0;
     for (let index = 0; index < rules.length; index++) {
-      if (rules[index]!.window.observe(tuple)) fired |= 1 << index;
+      const rule = rules[index]!;
+      tuple.times[FLOOR] = floorUs;
+      if (passesAlert(rule, tuple) && rule.window.observe(tuple)) fired |= 1 << index;
     }
-    return fired === 0 ? undefined : this.#decide(tuple, fired);
+    if (fired === 0) return undefined;
+    tuple.times[FLOOR] = floorUs;
+    return this.#decide(tuple, fired);
   }
 
   /** Whether the last verdict on the event's source lets it count; if so, from which floor. */
@@ -269,15 +297,19 @@ export class Detector {
   }
 
   /** `fired` has a bit for each rule. */
-  #decide(tuple: EventTuple, fired: number): readonly Detection[] | undefined {
+  #decide(tuple: EventTuple, fired: number): readonly Detection[] {
+    const floorUs = tuple.times[FLOOR]!;
     const firing = this.#rules.filter((_, index) => (fired & (1 << index)) !== 0);
     const blocking = firing.find(({ action }) => action === "block");
     const detections = firing.flatMap((rule) => {
+      tuple.times[FLOOR] = floorUs;
+      // It has passed already; this is for the floor, which bounds the evidence.
+      passesAlert(rule, tuple);
       if (rule.action === "alert") return this.#alert({ rule, tuple });
       return rule === blocking ? this.#block({ rule, tuple }) : [];
     });
-    for (const rule of firing) rule.window.release(tuple);
-    return detections.length === 0 ? undefined : detections;
+    for (const { window } of firing) window.releaseOutlived(tuple);
+    return detections;
   }
 
   #block(firing: Firing): Detection[] {
@@ -288,18 +320,40 @@ export class Detector {
     return [detectionOf(firing, expiresUs ?? Infinity)];
   }
 
-  #alert(firing: Firing): Detection[] {
+  #alert(firing: Firing): Detection {
     const { rule, tuple } = firing;
-    const timeUs = tuple.times[TIME]!;
-    const known = rule.coolDowns.find(tuple.words);
-    if (known >= 0 && timeUs < rule.coolDowns.deadlineUs(known)) {
-      rule.alertsSuppressed++;
-      return [];
-    }
-    const deadlineUs = timeUs + rule.window.windowUs;
-    rule.coolDowns.set(tuple.words, { deadlineUs, nowUs: this.#newestUs });
-    return [detectionOf(firing, deadlineUs)];
+    const issuedUs = tuple.times[TIME]!;
+    const detection = detectionOf(firing, issuedUs + rule.window.windowUs);
+    this.#coolDown({ rule, words: tuple.words, issuedUs });
+    return detection;
   }
+
+  /** A cool-down never ends earlier than one that is known: alerts may come in any order. */
+  #coolDown({ rule, words, issuedUs }: CoolDown): void {
+    const deadlineUs = issuedUs + rule.window.windowUs;
+    const known = rule.coolDowns.find(words);
+    if (known >= 0 && rule.coolDowns.deadlineUs(known) >= deadlineUs) return;
+    rule.coolDowns.set(words, { deadlineUs, nowUs: this.#newestUs });
+  }
+}
+
+type CoolDown = {
+  readonly rule: ActiveRule;
+  readonly words: Uint32Array;
+  readonly issuedUs: number;
+};
+
+/** Whether the rule's last alert about the event's source lets it count; if so, what came before is forgotten. */
+function passesAlert(rule: ActiveRule, { words, times }: EventTuple): boolean {
+  const known = rule.coolDowns.size === 0 ? -1 : rule.coolDowns.find(words);
+  if (known < 0) return true;
+  const deadlineUs = rule.coolDowns.deadlineUs(known);
+  if (times[TIME]! < deadlineUs) {
+    rule.coolingDown++;
+    return false;
+  }
+  if (deadlineUs > times[FLOOR]!) times[FLOOR] = deadlineUs;
+  return true;
 }
 
 function activate(name: RuleName, config: DetectorConfig): ActiveRule[] {
@@ -308,12 +362,12 @@ function activate(name: RuleName, config: DetectorConfig): ActiveRule[] {
   const { capacity, maxQuietSources } = config;
   const window = new DistinctWindow({ capacity, threshold, windowUs, layout: ruleLayouts[name] });
   const coolDowns = new DeadlineTable(action === "alert" ? maxQuietSources : 0);
-  return [{ name, action, window, coolDowns, alertsSuppressed: 0 }];
+  return [{ name, action, window, coolDowns, coolingDown: 0 }];
 }
 
-function statsOf({ window, alertsSuppressed }: ActiveRule): RuleStats {
+function statsOf({ window, coolingDown }: ActiveRule): RuleStats {
   const { late, evictedLive, trackedKeys, capacity: keyLimit } = window;
-  return { late, evictedLive, trackedKeys, keyLimit, alertsSuppressed };
+  return { late, evictedLive, trackedKeys, keyLimit, coolingDown };
 }
 
 function detectionOf({ rule, tuple }: Firing, quietUntilUs: number): Detection {

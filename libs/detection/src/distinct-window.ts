@@ -184,6 +184,15 @@ export class DistinctWindow {
     this.#table.release(record);
   }
 
+  /**
+   * Forgets the tuple's key if nothing was seen for it after the tuple's time. An item that is younger, which a clock that
+   * steps back can bring first, may lie beyond the floor that follows: a detector that takes over counts it too.
+   */
+  releaseOutlived(tuple: EventTuple): void {
+    const record = this.#table.find(tuple.words);
+    if (record >= 0 && this.#table.seenUs(record) <= tuple.times[TIME]!) this.release(tuple);
+  }
+
   /** The entries that aren't empty of all keys that `isWanted`. Walks the whole table and allocates. */
   entries(isWanted: (key: readonly number[]) => boolean, floorUs: number): readonly WindowEntry[] {
     const entries: WindowEntry[] = [];

@@ -9,13 +9,11 @@ import {
   type MetricCatalogue,
   metricServices,
 } from "./metric-definition.ts";
+import { processCatalogue } from "./process-catalogue.ts";
 
-const process = ["capture", "detector", "enforcer", "metrics"] as const;
 const capture = ["capture"] as const;
 const detector = ["detector"] as const;
 const metrics = ["metrics"] as const;
-
-const perProcess = { service: process, host: "any" } as const;
 
 const rules = ["vertical", "horizontal", "spread"] as const;
 const shards: readonly string[] = Array.from({ length: SHARD_COUNT }, (_, shard) => String(shard));
@@ -158,11 +156,11 @@ export const catalogue = {
     labels: {},
     help: "Verdicts in force that a detector had no room to remember: their sources may be judged again",
   }),
-  packetwatch_detector_suppressed_alerts_total: counter({
+  packetwatch_detector_cooling_down_events_total: counter({
     services: detector,
-    unit: "alerts",
+    unit: "events",
     labels: { rule: rules },
-    help: "Alerts held back because the same source fired the same rule shortly before",
+    help: "Connection attempts that a rule did not count because it had alerted about their source less than a window before",
   }),
   packetwatch_detector_tracked_keys: gauge({
     services: detector,
@@ -187,8 +185,14 @@ export const catalogue = {
   packetwatch_detector_verdict_failures_total: counter({
     services: detector,
     unit: "failures",
-    labels: { reason: ["publish", "stream_full", "breaker"] },
-    help: "Verdicts that were not stored at the first try, or not at all",
+    labels: { reason: ["stream_full", "refused", "queue_full", "breaker"] },
+    help: "Verdicts and alerts that were given up: no room in the verdict list (PW_MAX_VERDICTS), refused for good, or too many waited for NATS",
+  }),
+  packetwatch_detector_publish_retries_total: counter({
+    services: detector,
+    unit: "retries",
+    labels: {},
+    help: "Verdicts and alerts that NATS did not acknowledge in time; they are published again",
   }),
   packetwatch_detector_owned_shards: gauge({
     services: detector,
@@ -295,61 +299,7 @@ export const catalogue = {
     help: "Numbers kept for all series of all instances and for the totals",
   }),
 
-  packetwatch_build_info: gauge({
-    services: process,
-    unit: "1",
-    labels: { service: process, version: "any" },
-    aggregator: "sum",
-    help: "Running instances of each version",
-  }),
-  packetwatch_nats_reconnects_total: counter({
-    services: process,
-    unit: "reconnects",
-    labels: { service: process },
-    help: "Connections to NATS that were lost and made again",
-  }),
-
-  process_cpu_seconds_total: counter({
-    services: process,
-    unit: "seconds",
-    labels: perProcess,
-    help: "CPU time, user and system",
-  }),
-  process_resident_memory_bytes: gauge({
-    services: process,
-    unit: "bytes",
-    labels: perProcess,
-    aggregator: "sum",
-    help: "Resident memory",
-  }),
-  nodejs_heap_size_used_bytes: gauge({
-    services: process,
-    unit: "bytes",
-    labels: perProcess,
-    aggregator: "sum",
-    help: "JavaScript heap in use",
-  }),
-  nodejs_external_memory_bytes: gauge({
-    services: process,
-    unit: "bytes",
-    labels: perProcess,
-    aggregator: "sum",
-    help: "Memory outside the heap that JavaScript objects hold",
-  }),
-  nodejs_eventloop_lag_p50_seconds: gauge({
-    services: process,
-    unit: "seconds",
-    labels: perProcess,
-    aggregator: "max",
-    help: "Half of the event loop's turns came no later than this, since the last reading",
-  }),
-  nodejs_eventloop_lag_p99_seconds: gauge({
-    services: process,
-    unit: "seconds",
-    labels: perProcess,
-    aggregator: "max",
-    help: "99 of 100 turns of the event loop came no later than this, since the last reading",
-  }),
+  ...processCatalogue,
 } as const satisfies MetricCatalogue;
 
 export type Catalogue = typeof catalogue;

@@ -6,9 +6,8 @@ import {
   kernelInstance,
   type ServiceMetrics,
 } from "@packetwatch/telemetry";
-import type { Logger, Scope } from "@packetwatch/runtime";
+import { type Logger, LossReporter, type Scope } from "@packetwatch/runtime";
 import type { CapturePipeline, PipelineEvents } from "./capture-pipeline.ts";
-import { LossReporter } from "./loss-reporter.ts";
 import { PublishTrouble } from "./publish-trouble.ts";
 import type { Sensor } from "./open-sensor.ts";
 

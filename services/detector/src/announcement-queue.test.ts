@@ -5,7 +5,7 @@ import {
   MAX_QUEUED_ANNOUNCEMENTS,
 } from "./announcement-queue.ts";
 
-type Answer = "stored" | "again" | "refused";
+type Answer = "stored" | "again" | "refused" | "stream_full";
 
 function createQueue(answers: (announcement: Announcement) => Answer | Promise<Answer>) {
   const log: string[] = [];
@@ -14,7 +14,7 @@ function createQueue(answers: (announcement: Announcement) => Answer | Promise<A
       const answer = await answers(announcement);
       if (answer !== "stored") throw new Error(answer);
     },
-    isRetryable: (error) => (error as Error).message === "again",
+    judge: (error) => (error as Error).message as Exclude<Answer, "stored">,
     onFailed: ({ messageId }, error) =>
       log.push(`${messageId} failed: ${(error as Error).message}`),
     onDropped: ({ messageId }, reason) => log.push(`${messageId} dropped: ${reason}`),
@@ -26,6 +26,7 @@ function createQueue(answers: (announcement: Announcement) => Answer | Promise<A
       messageId,
       ttlSeconds: 0,
       onStored: () => log.push(`${messageId} stored`),
+      onRefused: () => undefined,
     });
   return { queue, log, push };
 }
@@ -39,14 +40,14 @@ describe("the announcement queue", () => {
     expect(log).toEqual(["a failed: again", "a failed: again", "a stored"]);
   });
 
-  it("gives up what is refused for good, and counts it", async () => {
+  it.each(["refused", "stream_full"] as const)("gives up at once what is %s", async (answer) => {
     const { queue, log, push } = createQueue(({ messageId }) =>
-      messageId === "a" ? "refused" : "stored",
+      messageId === "a" ? answer : "stored",
     );
     push("a");
     push("b");
     await queue.close();
-    expect(log.toSorted()).toEqual(["a dropped: refused", "a failed: refused", "b stored"]);
+    expect(log.toSorted()).toEqual([`a dropped: ${answer}`, "b stored"]);
   });
 
   it("turns away what is one too many, and keeps what waits", () => {

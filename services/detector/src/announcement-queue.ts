@@ -7,16 +7,22 @@ export type Announcement = {
   readonly ttlSeconds: number;
   /** Called once it is stored. */
   readonly onStored: () => void;
+  /** Called once it is given up. */
+  readonly onRefused: () => void;
 };
+
+/** Why an announcement was given up: the stream has no room, NATS will never take it, too many wait. */
+export type DropReason = "stream_full" | "refused" | "queue_full";
 
 export type AnnouncementQueueOptions = {
   /** Resolves when it is stored. */
   readonly publish: (announcement: Announcement) => Promise<void>;
-  /** Whether trying again can help. */
-  readonly isRetryable: (error: unknown) => boolean;
+  /** Whether trying again can help, or why it can't. */
+  readonly judge: (error: unknown) => "again" | Exclude<DropReason, "queue_full">;
+  /** Called before each further try. */
   readonly onFailed: (announcement: Announcement, error: unknown) => void;
-  /** Called for each that is given up: refused for good, or one too many. */
-  readonly onDropped: (announcement: Announcement, reason: "refused" | "queue_full") => void;
+  /** Called for each that is given up. */
+  readonly onDropped: (announcement: Announcement, reason: DropReason) => void;
 };
 
 /** Announcements that wait for NATS at most; a scanner that is missed now is found again when it goes on. */
@@ -73,18 +79,18 @@ export class AnnouncementQueue {
     this.#publishNext();
   }
 
-  /** True when it is stored, or refused for good. */
+  /** True when it is stored, or given up. */
   async #isSettled(announcement: Announcement): Promise<boolean> {
-    const { publish, isRetryable, onFailed, onDropped } = this.#options;
+    const { publish, judge, onFailed, onDropped } = this.#options;
     try {
       await publish(announcement);
       announcement.onStored();
       return true;
     } catch (error) {
-      onFailed(announcement, error);
-      if (isRetryable(error)) return false;
-      onDropped(announcement, "refused");
-      return true;
+      const verdict = judge(error);
+      if (verdict === "again") onFailed(announcement, error);
+      else onDropped(announcement, verdict);
+      return verdict !== "again";
     }
   }
 }

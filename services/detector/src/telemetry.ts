@@ -2,6 +2,7 @@ import { type Bus, TelemetryPublisher } from "@packetwatch/bus";
 import type { ContractErrorCode } from "@packetwatch/contracts";
 import { type Detection, type Detector, ruleNames } from "@packetwatch/detection";
 import type { Logger, Scope } from "@packetwatch/runtime";
+import type { DropReason } from "./announcement-queue.ts";
 import { createServiceMetrics, type ServiceMetrics } from "@packetwatch/telemetry";
 
 /** What is read off the detector whenever telemetry is published. */
@@ -14,7 +15,9 @@ export type DetectorReadings = {
 export type DetectorTelemetry = {
   readonly rejected: (reason: ContractErrorCode, error: Error) => void;
   readonly announced: (detection: Detection) => void;
-  readonly dropped: (reason: "refused" | "queue_full") => void;
+  /** A verdict or alert was not stored, and is tried again. */
+  readonly failed: () => void;
+  readonly dropped: (reason: DropReason) => void;
   readonly observe: (readings: DetectorReadings) => void;
   readonly publish: (bus: Bus, scope: Scope) => void;
 };
@@ -34,10 +37,9 @@ export function createDetectorTelemetry(options: DetectorTelemetryOptions): Dete
       logger.debug({ reason, cause: error.message }, "a payload was rejected");
     },
     announced: (detection) => countAnnounced(metrics, detection),
-    dropped: (reason) => {
-      const cause = reason === "refused" ? "stream_full" : "publish";
-      metrics.counter("packetwatch_detector_verdict_failures_total").inc({ reason: cause });
-    },
+    failed: () => metrics.counter("packetwatch_detector_publish_retries_total").inc(),
+    dropped: (reason) =>
+      metrics.counter("packetwatch_detector_verdict_failures_total").inc({ reason }),
     observe: (readings) => metrics.beforeRead(() => read(metrics, readings)),
     publish: (bus, scope) => {
       metrics.beforeRead(() => {
@@ -75,9 +77,9 @@ function read(metrics: ServiceMetrics<"detector">, { detector, lags }: DetectorR
     if (!ruleStats) continue;
     metrics.raise("packetwatch_detector_evicted_keys_total", { rule }, ruleStats.evictedLive);
     metrics.raise(
-      "packetwatch_detector_suppressed_alerts_total",
+      "packetwatch_detector_cooling_down_events_total",
       { rule },
-      ruleStats.alertsSuppressed,
+      ruleStats.coolingDown,
     );
     metrics.gauge("packetwatch_detector_tracked_keys").set({ rule }, ruleStats.trackedKeys);
     metrics.gauge("packetwatch_detector_key_limit").set({ rule }, ruleStats.keyLimit);

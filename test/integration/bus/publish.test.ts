@@ -172,9 +172,9 @@ describe("a full verdict stream", () => {
     }
   });
 
-  test("refuses a new source with a clear, retryable error, and keeps every verdict in force", async () => {
+  test("refuses a new source with a clear error, which trying again doesn't help, and keeps every verdict in force", async () => {
     const error = await refusal(address(200), bytes("block"));
-    expect(error).toMatchObject({ code: "PUBLISH", retryable: true });
+    expect(error).toMatchObject({ code: "STREAM_FULL", retryable: false });
     expect((error as Error).message).toBe(`publish on ${address(200)}: maximum messages exceeded`);
     const verdicts = await listed();
     expect(verdicts.size).toBe(VERDICT_LIMIT);
@@ -198,7 +198,7 @@ describe("a full verdict stream", () => {
     while ((await refusal(`bytes.${host}`, payload)) === undefined) host++;
     expect(host).toBeGreaterThan(3);
     expect(await refusal("bytes.0", payload)).toBeUndefined();
-    expect(await refusal("bytes.new", payload)).toMatchObject({ code: "PUBLISH" });
+    expect(await refusal("bytes.new", payload)).toMatchObject({ code: "STREAM_FULL" });
   });
 
   test("takes a new source again when one has been removed", async () => {

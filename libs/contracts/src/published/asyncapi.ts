@@ -234,7 +234,7 @@ const messageId = {
 
 const verdictGone = {
   title: "The mark of a verdict that is gone",
-  summary: `What a consumer of the stream finds, for ${VERDICT_MARKER_SECONDS} seconds, where a block has expired`,
+  summary: `What a consumer of the stream finds, for ${VERDICT_MARKER_SECONDS} seconds, where a verdict has left it`,
   headers: {
     type: "object",
     required: ["Nats-Marker-Reason"],
@@ -242,7 +242,8 @@ const verdictGone = {
       "Nats-Marker-Reason": {
         type: "string",
         enum: ["MaxAge", "Remove", "Purge"],
-        description: "`MaxAge`: the block has ended.",
+        description:
+          "`MaxAge`: a block that has ended, or an unblock that is no longer needed, has left. It comes minutes after a block's end, which the verdict itself tells: `expiresUs`.",
       },
     },
   },

@@ -1,4 +1,5 @@
 import { type SynEvent, synFlags } from "@packetwatch/contracts";
+import type { AlertMark } from "../detector.ts";
 import { type RuleName, ruleNames, type RulesConfig } from "../rules.ts";
 import type { VerdictMark } from "../verdict-marks.ts";
 import { NaiveWindow } from "./naive-window.ts";
@@ -17,7 +18,7 @@ export class NaiveDetector {
   allowed = 0;
   quiet = 0;
   beforeUnblock = 0;
-  alertsSuppressed = 0;
+  coolingDown = 0;
   readonly #rules: RulesConfig;
   readonly #blockTtlUs: number;
   readonly #windows: Readonly<Record<RuleName, NaiveWindow>>;
@@ -65,32 +66,33 @@ export class NaiveDetector {
     this.#verdicts.set(source, [...(this.#verdicts.get(source) ?? []), verdict]);
   }
 
+  applyAlert({ rule, sourceKey, issuedUs }: AlertMark): void {
+    const { action, windowUs } = this.#rules[rule];
+    if (action !== "alert") return;
+    const ruleAndSource = `${rule} ${sourceKey.join(".")}`;
+    const knownUs = this.#coolDowns.get(ruleAndSource) ?? -Infinity;
+    this.#coolDowns.set(ruleAndSource, Math.max(knownUs, issuedUs + windowUs));
+  }
+
   #apply(rule: RuleName, event: SynEvent, floorUs: number): NaiveDetection[] {
     const { action, windowUs } = this.#rules[rule];
     if (action === "off") return [];
+    const ruleAndSource = `${rule} ${sourceOf(event)}`;
+    const coolUs = this.#coolDowns.get(ruleAndSource) ?? -Infinity;
+    if (event.timeUs < coolUs) {
+      this.coolingDown++;
+      return [];
+    }
     const window = this.#windows[rule];
     const { key, item } = keyAndItem(rule, event);
-    if (!window.observe({ key, item, timeUs: event.timeUs, floorUs })) return [];
-    const items = window.inWindow(key, floorUs);
-    window.release(key);
-    if (
-      action === "alert" &&
-      this.#isHeldBack(`${rule} ${sourceOf(event)}`, event.timeUs, windowUs)
-    )
-      return [];
+    const startUs = Math.max(floorUs, coolUs);
+    if (!window.observe({ key, item, timeUs: event.timeUs, floorUs: startUs })) return [];
+    const items = window.inWindow(key, startUs);
+    if (action === "alert") this.#coolDowns.set(ruleAndSource, event.timeUs + windowUs);
     const pairs = items.map((found) => destinationAndPort(rule, found, event));
     const destinations = [...new Set(pairs.map(([destination]) => destination))].toSorted();
     const ports = [...new Set(pairs.map(([, port]) => port))].toSorted();
     return [{ rule, action, destinations, ports, count: items.length }];
-  }
-
-  #isHeldBack(ruleAndSource: string, timeUs: number, windowUs: number): boolean {
-    if (timeUs < (this.#coolDowns.get(ruleAndSource) ?? -Infinity)) {
-      this.alertsSuppressed++;
-      return true;
-    }
-    this.#coolDowns.set(ruleAndSource, timeUs + windowUs);
-    return false;
   }
 
   #block(event: SynEvent): void {

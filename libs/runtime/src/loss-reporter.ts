@@ -8,6 +8,8 @@ export type LossReporterOptions = {
   readonly warn: Warn;
   /** What happened, and which variable helps. */
   readonly message: string;
+  /** What is counted, as the line names it; `records` unless told. */
+  readonly unit?: string;
   readonly now: () => number;
 };
 
@@ -23,9 +25,9 @@ export class LossReporter {
     this.#options = options;
   }
 
-  add(records: number): void {
-    this.#unsaid += records;
-    this.#total += records;
+  add(count: number): void {
+    this.#unsaid += count;
+    this.#total += count;
     this.report();
   }
 
@@ -38,7 +40,8 @@ export class LossReporter {
       return;
     }
     if (nowMs < this.#quietUntilMs) return;
-    this.#options.warn({ records: this.#unsaid, total: this.#total }, this.#options.message);
+    const { unit = "records", warn, message } = this.#options;
+    warn({ [unit]: this.#unsaid, total: this.#total }, message);
     this.#unsaid = 0;
     this.#quietUntilMs = nowMs + this.#quietMs;
     this.#quietMs = Math.min(this.#quietMs * 2, QUIET_MAX_MS);

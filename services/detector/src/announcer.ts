@@ -1,0 +1,145 @@
+import { type Bus, BusError, publishAcknowledged } from "@packetwatch/bus";
+import type { Config } from "@packetwatch/config";
+import {
+  alertSubject,
+  encodeAlert,
+  encodeVerdict,
+  verdictSubject,
+  verdictTtlSeconds,
+} from "@packetwatch/contracts";
+import {
+  announceOrder,
+  createAlert,
+  createVerdict,
+  type Detection,
+  type Detector,
+  longestWindowSeconds,
+  type RulesConfig,
+} from "@packetwatch/detection";
+import { parsePrefix } from "@packetwatch/net";
+import { type Logger, LossReporter } from "@packetwatch/runtime";
+import { type Announcement, AnnouncementQueue, type DropReason } from "./announcement-queue.ts";
+import type { BatchOrigin } from "./shard-feed.ts";
+import type { DetectorTelemetry } from "./telemetry.ts";
+
+/** So long a source is left alone whose verdict a full list has refused; then it is judged anew, and tried again. */
+const REFUSED_QUIET_US = 10_000_000;
+
+const dropMessages: Readonly<Record<DropReason, string>> = {
+  stream_full: "the verdict list is full; verdicts were refused (PW_MAX_VERDICTS)",
+  refused: "NATS refused verdicts or alerts for good",
+  queue_full: "verdicts or alerts were given up: NATS takes them too slowly",
+};
+
+export type AnnouncerOptions = {
+  readonly bus: Bus;
+  readonly config: Config<"detector">;
+  readonly instance: string;
+  readonly rules: RulesConfig;
+  readonly detector: Pick<Detector, "applyVerdict">;
+  readonly telemetry: DetectorTelemetry;
+  readonly logger: Logger;
+};
+
+/** Makes verdicts and alerts of detections, and publishes each until it is stored or refused. */
+export class Announcer {
+  readonly #options: AnnouncerOptions;
+  readonly #longestWindowSeconds: number;
+  readonly #queue: AnnouncementQueue;
+  readonly #losses: Readonly<Record<DropReason, LossReporter>>;
+
+  constructor(options: AnnouncerOptions) {
+    this.#options = options;
+    this.#longestWindowSeconds = longestWindowSeconds(options.config);
+    this.#queue = this.#createQueue();
+    this.#losses = {
+      stream_full: this.#createReporter("stream_full"),
+      refused: this.#createReporter("refused"),
+      queue_full: this.#createReporter("queue_full"),
+    };
+  }
+
+  announce(detections: readonly Detection[], origin: BatchOrigin): void {
+    for (const detection of announceOrder(detections)) {
+      const announcement = this.#create(detection, origin);
+      if (announcement) this.#queue.push(announcement);
+    }
+  }
+
+  /** Resolves when all is stored; the caller bounds the wait. */
+  close(): Promise<void> {
+    return this.#queue.close();
+  }
+
+  /** Undefined for a block that has ended already, which a replay of old attempts can decide. */
+  #create(detection: Detection, origin: BatchOrigin): Announcement | undefined {
+    const { instance, telemetry, rules } = this.#options;
+    const { rule, action, quietUntilUs } = detection;
+    const windowSeconds = rules[rule].windowUs / 1e6;
+    const context = { ...origin, decidedBy: `detector/${instance}`, windowSeconds };
+    const onStored = () => telemetry.announced(detection);
+    if (action === "alert") {
+      const alert = createAlert(detection, context);
+      const subject = alertSubject(rule, parsePrefix(alert.source));
+      const message = { subject, payload: encodeAlert(alert), messageId: alert.id, ttlSeconds: 0 };
+      return { ...message, onStored, onRefused: () => undefined };
+    }
+    const nowUs = Date.now() * 1000;
+    if (quietUntilUs < nowUs) return undefined;
+    const verdict = createVerdict(detection, context);
+    return {
+      subject: verdictSubject(parsePrefix(verdict.source)),
+      payload: encodeVerdict(verdict),
+      messageId: verdict.id,
+      ttlSeconds: verdictTtlSeconds(verdict, {
+        nowUs,
+        longestWindowSeconds: this.#longestWindowSeconds,
+      }),
+      onStored,
+      onRefused: () => this.#forget(detection),
+    };
+  }
+
+  /** Nobody blocks the source: after a while it counts anew. */
+  #forget({ sourceKey, event }: Detection): void {
+    const issuedUs = event.timeUs + REFUSED_QUIET_US;
+    this.#options.detector.applyVerdict({ kind: "unblock", sourceKey, issuedUs });
+  }
+
+  #createQueue(): AnnouncementQueue {
+    const { bus, telemetry, logger } = this.#options;
+    return new AnnouncementQueue({
+      publish: async ({ subject, payload, messageId, ttlSeconds }) => {
+        await publishAcknowledged(bus, subject, payload, { messageId, ttlSeconds });
+      },
+      judge: (error) => {
+        // A bus that was closed takes nothing any more.
+        if (!(error instanceof BusError) || bus.connection.isClosed()) return "refused";
+        if (error.code === "STREAM_FULL") return "stream_full";
+        return error.retryable ? "again" : "refused";
+      },
+      onFailed: ({ subject }, error) => {
+        telemetry.failed();
+        logger.debug(
+          { subject, cause: (error as Error).message },
+          "publishing failed; trying again",
+        );
+      },
+      onDropped: ({ onRefused }, reason) => {
+        telemetry.dropped(reason);
+        this.#losses[reason].add(1);
+        onRefused();
+      },
+    });
+  }
+
+  #createReporter(reason: DropReason): LossReporter {
+    const { logger } = this.#options;
+    return new LossReporter({
+      warn: (fields, message) => logger.error(fields, message),
+      message: dropMessages[reason],
+      unit: "announcements",
+      now: Date.now,
+    });
+  }
+}

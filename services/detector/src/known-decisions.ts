@@ -1,0 +1,106 @@
+import { type Bus, StreamReader, type StreamReaderOptions } from "@packetwatch/bus";
+import {
+  type Alert,
+  alertLookBackSeconds,
+  ContractError,
+  type ContractErrorCode,
+  decodeAlert,
+  decodeVerdict,
+  streamNames,
+  subjects,
+  type Verdict,
+} from "@packetwatch/contracts";
+import type { AlertMark, Detector, VerdictMark } from "@packetwatch/detection";
+import { parsePrefix } from "@packetwatch/net";
+import type { Logger } from "@packetwatch/runtime";
+
+const PREFETCH = 1000;
+
+export type KnownDecisionsOptions = {
+  readonly bus: Bus;
+  readonly detector: Pick<Detector, "applyVerdict" | "applyAlert">;
+  readonly longestWindowSeconds: number;
+  readonly onRejected: (reason: ContractErrorCode, error: ContractError) => void;
+  readonly logger: Logger;
+};
+
+/**
+ * Keeps the detector informed of what all detectors and operators have decided: verdicts, and the alerts that may still
+ * hold back others. They are to be known before anything is judged: a replay then comes to what was decided, and no more.
+ */
+export class KnownDecisions {
+  /** Resolves when what was decided so far is known. */
+  readonly caughtUp: Promise<void>;
+  readonly #options: KnownDecisionsOptions;
+  readonly #readers: StreamReader[] = [];
+
+  constructor(options: KnownDecisionsOptions) {
+    this.#options = options;
+    const { detector, longestWindowSeconds } = options;
+    const lookBackMs = alertLookBackSeconds(longestWindowSeconds) * 1000;
+    const read = [
+      this.#read({
+        stream: streamNames.verdict,
+        filter: subjects.everyVerdict,
+        start: { kind: "last_per_subject" },
+        take: (payload) => detector.applyVerdict(createVerdictMark(decodeVerdict(payload))),
+      }),
+      this.#read({
+        stream: streamNames.history,
+        filter: subjects.everyAlert,
+        start: { kind: "since", time: () => new Date(Date.now() - lookBackMs) },
+        take: (payload) => detector.applyAlert(createAlertMark(decodeAlert(payload))),
+      }),
+    ];
+    this.caughtUp = Promise.all(read).then(() => undefined);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#readers.map((reader) => reader.close()));
+  }
+
+  #read({ stream, filter, start, take }: Reading): Promise<void> {
+    const { bus, logger } = this.#options;
+    return new Promise((resolve) => {
+      const reader = new StreamReader({
+        bus,
+        stream,
+        filter,
+        start,
+        prefetch: PREFETCH,
+        // The mark of a message that is gone changes nothing: what it said is known.
+        onMessage: ({ payload, markerReason }) => {
+          if (markerReason === undefined) this.#orReject(() => take(payload));
+        },
+        onCaughtUp: () => resolve(),
+        logger,
+      });
+      this.#readers.push(reader);
+    });
+  }
+
+  #orReject(take: () => void): void {
+    try {
+      take();
+    } catch (error) {
+      if (!(error instanceof ContractError)) throw error;
+      this.#options.onRejected(error.code, error);
+    }
+  }
+}
+
+type Reading = Pick<StreamReaderOptions, "stream" | "filter" | "start"> & {
+  readonly take: (payload: Uint8Array) => void;
+};
+
+/** The part of a verdict that a detector has to remember. */
+export function createVerdictMark(verdict: Verdict): VerdictMark {
+  const sourceKey = parsePrefix(verdict.source).words;
+  const { issuedUs } = verdict;
+  if (verdict.kind === "unblock") return { kind: "unblock", sourceKey, issuedUs };
+  return { kind: "block", sourceKey, issuedUs, expiresUs: verdict.expiresUs ?? undefined };
+}
+
+function createAlertMark({ rule, source, issuedUs }: Alert): AlertMark {
+  return { rule, sourceKey: parsePrefix(source).words, issuedUs };
+}
