@@ -1,10 +1,4 @@
-export type BusErrorCode =
-  | "ACCESS"
-  | "CONNECT"
-  | "PUBLISH"
-  | "STREAM_FULL"
-  | "STREAM"
-  | "CONSUME";
+export type BusErrorCode = "ACCESS" | "CONNECT" | "PUBLISH" | "STREAM_FULL" | "STREAM" | "CONSUME";
 
 /** Something NATS refused or did not answer. */
 export class BusError extends Error {

@@ -34,7 +34,7 @@ export async function readLastMessages(
         onMessage: (message) => {
           if (message.markerReason === undefined) messages.push(message);
         },
-        onCaughtUp: resolve,
+        onCaughtUp: () => resolve(),
         logger: rememberTrouble(trouble),
       });
     });

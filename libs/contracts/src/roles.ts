@@ -60,6 +60,8 @@ export const roles = {
       ...streamApi("INFO", everyStream),
       ...consuming(streamNames.syn),
       ...consuming(streamNames.verdict),
+      // The alerts that may still hold back others.
+      ...consuming(streamNames.history),
       ...bucketWriting(DETECTOR_BUCKET),
       ...operatorBuckets.flatMap(bucketReading),
     ],
