@@ -15,6 +15,7 @@ import { recordCommand } from "./recording/record-command.ts";
 import { replayCommand } from "./recording/replay-command.ts";
 import { statusCommand } from "./status/status-command.ts";
 import { tailCommand } from "./tail/tail-command.ts";
+import { topCommand } from "./top/top-command.ts";
 import { downCommand, upCommand } from "./up.ts";
 
 /** The `packetwatch` command. Usage errors are thrown, as CommanderError. */
@@ -32,6 +33,7 @@ export function createProgram(): Command {
   downCommand(program);
   statusCommand(program);
   tailCommand(program);
+  topCommand(program);
   blockedCommand(program);
   blockCommand(program);
   unblockCommand(program);
@@ -54,6 +56,7 @@ Examples:
   PW_IFDEV=eth0,eth1 packetwatch up --detach  the same in the background, on two interfaces
   packetwatch status                          is the fleet healthy, and if not, why
   packetwatch tail --format line              watch attempts and blocks, one sentence a line
+  packetwatch top                             the sources with the most attempts
   packetwatch blocked                         list who is blocked, and why
   packetwatch explain 192.0.2.56              why is it blocked, or why isn't it
   packetwatch block 192.0.2.56 --ttl 2h       block a source on every host
