@@ -43,7 +43,13 @@ afterAll(async () => {
 type Environment = Readonly<Record<string, string>>;
 
 function spawnTail(args: readonly string[], stdio: StdioOptions, environment: Environment = {}) {
-  const env = { ...process.env, TZ: "Europe/Berlin", PW_NATS_URL: nats.url, ...environment };
+  const env = {
+    ...process.env,
+    TZ: "Europe/Berlin",
+    PW_NATS_URL: nats.url,
+    PW_IFDEV: "lo",
+    ...environment,
+  };
   const child = spawn(process.execPath, [BUNDLE, "tail", ...args], { stdio, env });
   running.push(child);
   const ended = new Promise<number | null>((resolve) => child.once("close", resolve));
@@ -165,6 +171,16 @@ describe("packetwatch tail", () => {
       code: 0,
       errors: "packetwatch: 1 payload rejected: bad_version\n",
     });
+  });
+
+  it("says nothing of interfaces here where PW_IFDEV names none: the fleet is elsewhere", async () => {
+    const tail = tailToFile([], { PW_IFDEV: "" });
+    await tail.until("the header", (lines) => lines.length > 0);
+    await publishScan();
+    await tail.until("the last attempt", (lines) => lines.some((line) => line.includes("  85 ")));
+    const { lines } = await tail.end();
+    expect(lines[0]).toMatch(/^TIME +SOURCE/);
+    expect(lines.filter((line) => line.endsWith("whitelist"))).toEqual([]);
   });
 
   it("prints one sentence a line", async () => {

@@ -120,6 +120,8 @@ function spawnTable({ entry, settings }: StartOptions): ChildProcess {
     env: {
       ...settings.serviceEnvironment,
       ...keyEnvironment(settings, "operator"),
+      // Named, also where it is the default: the table then says what is watched here.
+      PW_IFDEV: settings.interfaces.join(","),
       ...processes.mark(CONSOLE_TABLE),
     },
     stdio: ["ignore", "inherit", "inherit"],

@@ -47,7 +47,7 @@ export class TableFormat implements RowFormat {
   }
 
   opening(): string {
-    return `${this.#options.welcome.join("\n")}\n${this.#header()}`;
+    return `${this.#options.welcome.map((line) => `${line}\n`).join("")}${this.#header()}`;
   }
 
   connections(_header: SynBatchHeader): (event: SynEvent) => string {

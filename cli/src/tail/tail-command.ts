@@ -72,6 +72,8 @@ export function tailCommand(program: Command, from: Environment = environment): 
 const tailHelp = `
 Times are in the time zone of the command (TZ) but in JSON, where they are UTC.
 Attempts of a blocked source are not listed: the kernel drops them.
+Where PW_IFDEV names interfaces of this host, their addresses are listed, and the
+table begins with what is watched here.
 Nothing from before the start is shown. Where the reader of the output is too
 slow, attempts are skipped and counted; blocks, unblocks and alerts are not.
 
@@ -103,13 +105,19 @@ async function tail(flags: TailFlags, from: Environment): Promise<void> {
     maxRows: flags.limit,
   });
   try {
-    await startTail({ reading, config, flags, stop, scope });
+    const interfaces = watchesHere(from) ? config.interfaces : [];
+    await startTail({ reading, config, interfaces, flags, stop, scope });
     await stop.requested;
   } catch (error) {
     if (error !== stop.signal.reason || !isAbort(error)) throw error;
   } finally {
     await endTail({ scope, output: output.queue, reading });
   }
+}
+
+/** A fleet is watched elsewhere: what PW_IFDEV is by default tells nothing of it. */
+function watchesHere(from: Environment): boolean {
+  return (from["PW_IFDEV"] ?? "").trim() !== "";
 }
 
 type OutputContext = {
@@ -126,7 +134,7 @@ function createOutput(flags: TailFlags, { config, from, stop }: OutputContext) {
   const format = createFormat(flags.format, () => ({
     paint,
     reader,
-    welcome: welcomeLines(config),
+    welcome: watchesHere(from) ? welcomeLines(config) : [],
   }));
   const queue = new OutputQueue({
     sink: openStandardOutput(),
@@ -149,12 +157,15 @@ function createFormat(name: TailFlags["format"], options: () => FormatOptions): 
 type TailParts = {
   readonly reading: Tail;
   readonly config: Config<"cli">;
+  /** Those of this host whose addresses are listed. */
+  readonly interfaces: readonly string[];
   readonly flags: TailFlags;
   readonly stop: Stop;
   readonly scope: Scope;
 };
 
-async function startTail({ reading, config, flags, stop, scope }: TailParts): Promise<void> {
+async function startTail(parts: TailParts): Promise<void> {
+  const { reading, config, flags, stop, scope } = parts;
   const bus = scope.own(
     await connectCli({
       config,
@@ -172,8 +183,8 @@ async function startTail({ reading, config, flags, stop, scope }: TailParts): Pr
   // The header on the output says that from here on nothing is missed.
   await Promise.race([bus.connection.flush(), stop.requested]);
   await Promise.race([mentionBlocked(bus), stop.requested]);
-  poll({ reading, config, stop });
-  const timer = setInterval(() => poll({ reading, config, stop }), POLL_MS);
+  poll(parts);
+  const timer = setInterval(() => poll(parts), POLL_MS);
   scope.own({ close: () => clearInterval(timer) });
 }
 
@@ -217,11 +228,11 @@ function refused(subject: string, cause: Error): CliError {
   return new CliError("SUBSCRIPTION", detail, { cause });
 }
 
-function poll({ reading, config, stop }: Pick<TailParts, "reading" | "config" | "stop">): void {
+function poll({ reading, config, interfaces, stop }: TailParts): void {
   const timeUs = nowUs();
   reading.expire(timeUs);
   if (config.whitelistSelf) {
-    reading.ownAddresses(ownAddresses(networkInterfaces(), config.interfaces), timeUs);
+    reading.ownAddresses(ownAddresses(networkInterfaces(), interfaces), timeUs);
   }
   if (reading.isDone) stop.now();
 }
