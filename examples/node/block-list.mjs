@@ -1,5 +1,6 @@
 // Prints who is blocked now, and ends: node block-list.mjs [SUBJECT]
 import { AckPolicy, DeliverPolicy, jetstream, jetstreamManager } from "@nats-io/jetstream";
+import { nanos } from "@nats-io/transport-node";
 import { connectToNats } from "../shared/connect.mjs";
 
 const STREAM = "PACKETWATCH_VERDICT";
@@ -11,9 +12,11 @@ const connection = await connectToNats("block list");
 // The list is the stream: the last message of each subject is in force.
 const manager = await jetstreamManager(connection);
 const { name, num_pending: total } = await manager.consumers.add(STREAM, {
+  name: `block-list-${process.pid}-${Date.now()}`,
   deliver_policy: DeliverPolicy.LastPerSubject,
   filter_subject: subject,
   ack_policy: AckPolicy.None,
+  inactive_threshold: nanos(10_000), // Then the server removes it.
 });
 const consumer = await jetstream(connection).consumers.get(STREAM, name);
 
@@ -29,7 +32,6 @@ for (let read = 0; read < total;) {
   }
   if (read === before) break; // The rest has left the list meanwhile.
 }
-await consumer.delete();
 await connection.close();
 
 function print({ source, rule, expiresUs }) {

@@ -119,6 +119,19 @@ export const roles = {
     subscribe: [],
     answers: [],
   },
+  relay: {
+    description: "reads the block list and the history, and says what of it has been handed on",
+    account: FLEET_ACCOUNT,
+    publish: [
+      "$JS.API.INFO",
+      ...streamReading(streamNames.verdict),
+      ...streamReading(streamNames.history),
+      `$JS.API.CONSUMER.DURABLE.CREATE.${streamNames.history}.>`,
+      `$JS.ACK.${streamNames.history}.>`,
+    ],
+    subscribe: [],
+    answers: [],
+  },
   integrator: {
     description: "reads what is published, and nothing else",
     account: "PACKETWATCH_INTEGRATIONS",
