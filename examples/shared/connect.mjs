@@ -2,10 +2,16 @@
 import { readFileSync } from "node:fs";
 import { connect, credsAuthenticator, nkeyAuthenticator, nkeys } from "@nats-io/transport-node";
 
-export function connectToNats(name) {
+/** Ends the program where there is no connection at the start; later it is made anew for ever. */
+export async function connectToNats(name) {
   const { NATS_URL = "nats://127.0.0.1:4222" } = process.env;
   const servers = NATS_URL.split(",");
-  return connect({ servers, name, maxReconnectAttempts: -1, ...identity(), ...tls() });
+  try {
+    return await connect({ servers, name, maxReconnectAttempts: -1, ...identity(), ...tls() });
+  } catch (error) {
+    console.error(`connect to ${NATS_URL}: ${error.message} (NATS_URL, NATS_NKEY)`);
+    process.exit(1);
+  }
 }
 
 function identity() {

@@ -1,8 +1,9 @@
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { nkeys } from "@nats-io/transport-node";
 import { connectBus, type Bus, provisionStreams } from "@packetwatch/bus";
 import type { Role } from "@packetwatch/contracts";
 import { afterEach, expect, it } from "vitest";
@@ -75,4 +76,15 @@ it("the relays work with the key of a relay", async () => {
   // Two that differ: the second comes only after the first was acknowledged.
   await publishUntil(bus, relay, () => messages.length > 1);
   expect(relay.output).toBe("");
+});
+
+it("with a key that NATS does not know there is one line about it, and exit code 1", async () => {
+  const { environment } = await startLockedNats("relay");
+  const seedFile = join(mkdtempSync(join(tmpdir(), "packetwatch-key-")), "user.nk");
+  cleanup.defer(() => rmSync(dirname(seedFile), { recursive: true }));
+  writeFileSync(seedFile, nkeys.createUser().getSeed());
+  const list = start(["node", "node/block-list.mjs"], { ...environment, NATS_NKEY: seedFile });
+  expect(await list.exited()).toBe(1);
+  expect(list.lines).toHaveLength(1);
+  expect(list.output).toMatch(/^connect to nats:.*: .*uthorization.* \(NATS_URL, NATS_NKEY\)$/m);
 });
