@@ -1,4 +1,9 @@
+import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { type Bus, connectBus } from "@packetwatch/bus";
 import { createSynEvent, SynBatch } from "@packetwatch/contracts";
 import { Ajv, type ValidateFunction } from "ajv";
@@ -18,6 +23,7 @@ import { RecordingLogger } from "../../support/recording-logger.ts";
 import { SynInjector } from "../../support/syn-injector.ts";
 
 const TIMEOUT_MS = 30_000;
+const COMMAND = fileURLToPath(new URL("../../../build/packetwatch.js", import.meta.url));
 const docs = new URL("../../../docs/", import.meta.url);
 const document = parse(readFileSync(new URL("asyncapi.yaml", docs), "utf8")) as AsyncApi;
 
@@ -37,7 +43,7 @@ beforeAll(async () => {
   const fleet = await startFleet(cleanup);
   const logger = new RecordingLogger();
   bus = cleanup.own(await connectBus({ servers: [fleet.nats.url], name: "test", logger }));
-  for (const subject of ["packetwatch.>", "$KV.packetwatch_detectors.>"]) {
+  for (const subject of ["packetwatch.>", "$KV.>"]) {
     const callback = (_: unknown, { subject, data }: { subject: string; data: Uint8Array }) =>
       void messages.push({ subject, payload: data });
     bus.connection.subscribe(subject, { callback });
@@ -61,6 +67,9 @@ beforeAll(async () => {
   for (const action of ["blocked", "lifted"]) {
     await heard((message) => text(message).includes(`"action":"${action}"`), `a source ${action}`);
   }
+  await command(fleet.nats.url, "allow", "add", "192.0.2.0/24", "--comment", "x");
+  await command(fleet.nats.url, "enforce", "off");
+  await command(fleet.nats.url, "blocked", "--json");
   for (const channel of Object.keys(document.channels)) {
     await heard((message) => channelOf(message) === channel, `a message on ${channel}`);
   }
@@ -71,6 +80,14 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(() => cleanup.run());
 
+/** An operator's command, which asks and writes what no service does by itself. */
+async function command(natsUrl: string, ...args: readonly string[]): Promise<void> {
+  // Else it would find the key of an 'up' that ran in this tree, which this NATS doesn't know.
+  const runDir = join(tmpdir(), "packetwatch-none");
+  const env = { PATH: process.env["PATH"], PW_NATS_URL: natsUrl, PW_RUN_DIR: runDir };
+  await promisify(execFile)(process.execPath, [COMMAND, ...args], { env });
+}
+
 function heard(is: (message: Message) => boolean, what: string): Promise<unknown> {
   return waitUntil(() => messages.some(is), { timeoutMs: TIMEOUT_MS, what });
 }
@@ -79,12 +96,13 @@ function text({ payload }: Message): string {
   return Buffer.from(payload).toString();
 }
 
-/** The channel of asyncapi.yaml whose address the subject has; `{address}` stands for several tokens. */
+/** The channel of asyncapi.yaml whose address the subject has; `{address}` and `{scope}` stand for several tokens. */
 function channelOf({ subject }: Message): string | undefined {
   return Object.entries(document.channels).find(([, { address }]) => {
     const pattern = address
       .replaceAll(/[.$]/g, "\\$&")
       .replace("{address}", "(?:ip4|ip6)(?:\\.[0-9a-f]+)+(?:\\.s\\d+)?")
+      .replace("{scope}", "[^.]+(?:\\.[^.]+){1,2}")
       .replaceAll(/\{\w+\}/g, "[^.]+");
     return new RegExp(`^${pattern}$`).test(subject);
   })?.[0];
@@ -95,17 +113,22 @@ it("a running fleet says nothing on subjects that asyncapi.yaml doesn't have", (
   expect(strangers.map(({ subject }) => subject)).toEqual([]);
 });
 
-it.each(["verdict", "alert", "applied", "telemetry"])(
+it.each(["verdict", "alert", "applied", "telemetry", "allowlist", "enforcement", "hosts"])(
   "each %s of a running fleet is valid by the published schema",
   (channel) => {
     const isValid = schemaOf(channel);
-    const sent = messages.filter((message) => channelOf(message) === channel);
+    const sent = messages.filter((message) => channelOf(message) === channel).filter(isWritten);
     expect(sent.length).toBeGreaterThan(0);
     for (const message of sent) {
       expect(isValid(JSON.parse(text(message))) ? [] : isValid.errors, text(message)).toEqual([]);
     }
   },
 );
+
+/** A deleted key of a bucket has no payload. */
+function isWritten({ payload }: Message): boolean {
+  return payload.byteLength > 0;
+}
 
 /** By the document alone, as an integrator finds it: channel, first message, payload, file. */
 function schemaOf(channel: string): ValidateFunction {

@@ -51,7 +51,8 @@ function shardsOwnedBy(count: number): Promise<readonly string[][]> {
   return waitUntil(
     async () => {
       const owned = (await info("detector")).map(shardsOf);
-      return owned.length === count && owned.flat().length === 64 && owned;
+      const isShared = owned.every((shards) => shards.length > 0);
+      return owned.length === count && isShared && owned.flat().length === 64 && owned;
     },
     { timeoutMs: TIMEOUT_MS, what: `${count} detectors to own 64 shards` },
   );
