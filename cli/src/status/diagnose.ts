@@ -1,6 +1,7 @@
 /** What is amiss in a fleet, in words: reasons make it degraded, notes don't. Pure. */
 import type { StreamState } from "@packetwatch/bus";
 import { streamNames } from "@packetwatch/contracts";
+import { listNames } from "../block-list/effect-report.ts";
 import { formatDuration } from "../duration.ts";
 import { counted, printable } from "../printable.ts";
 import type { FleetFacts } from "./fleet-facts.ts";
@@ -33,7 +34,8 @@ function missingStreams({ streams }: FleetFacts): readonly string[] {
 }
 
 function hostReasons(status: HostStatus): readonly string[] {
-  const { capture, enforcer, blocks, blockCapacity, behind, waitingInterfaces } = status;
+  const { capture, enforcer, blocks, blockCapacity, behind, waitingInterfaces, allowedRefused } =
+    status;
   const host = printable(status.host);
   if (isAway(capture) && isAway(enforcer)) return [`${host} ${silence(capture ?? enforcer)}`];
   const isFull = blockCapacity > 0 && blocks >= blockCapacity * NEARLY_FULL;
@@ -46,6 +48,10 @@ function hostReasons(status: HostStatus): readonly string[] {
       `${host}: nothing is enforced on ${counted(waitingInterfaces, "interface")} yet: is capture running?`,
     ],
     [behind > MUCH_BEHIND, `${host}: ${counted(behind, "verdict")} behind`],
+    [
+      allowedRefused > 0,
+      `${host}: the allow map is full and lacks ${allowedRefused} (PW_ALLOWED_ENTRIES)`,
+    ],
     [isFull, `${host}: the block map is ${percent}% full (PW_BLOCKED_ENTRIES)`],
   ];
   return reasons.filter(([isThere]) => isThere).map(([, text]) => text);
@@ -106,7 +112,12 @@ function notesOf({ rejected }: FleetFacts, status: FleetStatus): readonly string
   const lost = hosts
     .flatMap(({ interfaces }) => interfaces)
     .reduce((sum, { lost }) => sum + lost, 0);
+  const dry = hosts.filter(({ enforcing }) => enforcing === "off").map(({ host }) => host);
   const notes: readonly (readonly [isThere: boolean, text: string])[] = [
+    [
+      dry.length > 0,
+      `dry run, nothing is dropped on ${listNames(dry)} ('packetwatch enforce show')`,
+    ],
     [versions.length > 1, `versions differ: ${versions.join(", ")}`],
     [slow.length > 0, `in skb mode, which is slower: ${slow.map(printable).join(", ")}`],
     [

@@ -37,6 +37,10 @@ export type HostStatus = {
   readonly behind: number;
   /** Interfaces on which nothing is enforced yet. */
   readonly waitingInterfaces: number;
+  /** `off`: a dry run; undefined: the enforcer doesn't say. */
+  readonly enforcing: "on" | "off" | undefined;
+  /** Prefixes that found no room in the allow map: these sources are not spared. */
+  readonly allowedRefused: number;
 };
 
 export type PlacedProcess = ProcessStatus & { readonly host: string };
@@ -98,7 +102,15 @@ function hostStatus(host: string, of: ByService): HostStatus {
     blockCapacity: read("packetwatch_enforcer_block_capacity"),
     behind: read("packetwatch_enforcer_behind_messages"),
     waitingInterfaces: read("packetwatch_enforcer_waiting_interfaces"),
+    enforcing: enforcer && enforcingOf(enforcer.telemetry),
+    allowedRefused: read("packetwatch_enforcer_allowed_refused"),
   };
+}
+
+function enforcingOf(telemetry: Telemetry): "on" | "off" | undefined {
+  const [sample] = samplesOf(telemetry, "packetwatch_enforcer_enforcing");
+  if (sample === undefined) return undefined;
+  return sample.value === 1 ? "on" : "off";
 }
 
 /** Each interface by the newest of the programs that counted for it. */

@@ -80,6 +80,14 @@ describe("a fleet", () => {
       withInstances(...enforcerThat("packetwatch_enforcer_blocks", 95), detector(), metrics),
     ],
     [
+      "host-a: the allow map is full and lacks 3 (PW_ALLOWED_ENTRIES)",
+      withInstances(
+        ...enforcerThat("packetwatch_enforcer_allowed_refused", 3),
+        detector(),
+        metrics,
+      ),
+    ],
+    [
       "host-a: 5000 verdicts behind",
       withInstances(
         ...enforcerThat("packetwatch_enforcer_behind_messages", 5000),
@@ -141,6 +149,10 @@ describe("a fleet", () => {
   });
 
   const noted: readonly (readonly [note: string, facts: FleetFacts])[] = [
+    [
+      "dry run, nothing is dropped on host-a ('packetwatch enforce show')",
+      withInstances(...enforcerThat("packetwatch_enforcer_enforcing", 0), detector(), metrics),
+    ],
     [
       "metrics is not heard: Prometheus finds nothing",
       withInstances(...hostOf("host-a"), detector()),

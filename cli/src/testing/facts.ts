@@ -80,6 +80,8 @@ export function hostOf(host: string, silentSeconds: number = 0.4): readonly Inst
         packetwatch_enforcer_block_capacity: [[{ host }, 100]],
         packetwatch_enforcer_behind_messages: [[{ host }, 0]],
         packetwatch_enforcer_waiting_interfaces: [[{ host }, 0]],
+        packetwatch_enforcer_enforcing: [[{ host }, 1]],
+        packetwatch_enforcer_allowed_refused: [[{ host }, 0]],
       },
     }),
     instanceOf({

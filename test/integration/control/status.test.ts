@@ -77,6 +77,19 @@ it("names the host that is frozen, and forgets it when it speaks again", async (
   await expectReasons();
 });
 
+it("tells a dry run", async () => {
+  const settings = { PW_NATS_URL: fleet.nats.url };
+  const run = (...args: readonly string[]) => runPacketwatch({ settings, args });
+  const isNoted = async () => (await status()).out.includes("dry run, nothing is dropped on a, b");
+  expect(await run("enforce", "off")).toMatchObject({ code: 0 });
+  await waitUntil(isNoted, { timeoutMs: CHANGE_TIMEOUT_MS, what: "the note of a dry run" });
+  expect(await run("enforce", "default")).toMatchObject({ code: 0 });
+  await waitUntil(async () => !(await isNoted()), {
+    timeoutMs: CHANGE_TIMEOUT_MS,
+    what: "its end",
+  });
+});
+
 it("names what is left without a detector", async () => {
   await detector.kill();
   await expectReasons(/^no detector is heard: blocks hold, but nobody new is judged$/);
