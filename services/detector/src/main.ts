@@ -1,11 +1,12 @@
 import { connectBus, keepStreams, ServiceRegistration } from "@packetwatch/bus";
 import { natsAccess } from "@packetwatch/config";
 import { streamSpecs } from "@packetwatch/contracts";
-import { streamSizes } from "@packetwatch/detection";
+import { rulesFromConfig, streamSizes } from "@packetwatch/detection";
 import { runService } from "@packetwatch/runtime";
 import { PACKETWATCH_VERSION, processInstance } from "@packetwatch/telemetry";
 import { Detecting } from "./detecting.ts";
 import { createDetectorTelemetry } from "./telemetry.ts";
+import { warmUp } from "./warm-up.ts";
 
 await runService("detector", async ({ config, logger, scope, health }) => {
   const { host } = config;
@@ -29,5 +30,6 @@ await runService("detector", async ({ config, logger, scope, health }) => {
       logger,
     }),
   );
+  warmUp(rulesFromConfig(config));
   await detecting.start();
 });

@@ -11,6 +11,7 @@ import { HostStatePublisher } from "./host-state-publisher.ts";
 import { createOperatorSettings } from "./operator-settings.ts";
 import { readSettings } from "./settings-readers.ts";
 import { createEnforcerTelemetry } from "./telemetry.ts";
+import { warmUp } from "./warm-up.ts";
 
 /** How often what is allowed, pins and expiries are looked at. */
 const TEND_INTERVAL_MS = 500;
@@ -33,6 +34,7 @@ await runService("enforcer", async ({ config, logger, scope, health, fail }) => 
     new Enforcer({ host, interfaces, pinDir, hostAllowed, settings, events }),
   );
   enforcer.tend();
+  warmUp();
   health.require(() => bus.whyNotConnected());
   health.require(() => enforcer.whyNotEnforcing());
   const hostState = scope.own(new HostStatePublisher(bus, () => enforcer.state()));

@@ -1,0 +1,6 @@
+import { expect, it } from "vitest";
+import { warmUp } from "./warm-up.ts";
+
+it("warming up takes every verdict", () => {
+  expect(warmUp()).toBe(50);
+});
