@@ -13,6 +13,8 @@ const FLOOD_PACKETS = 20_000;
 /** One source that goes on after it is blocked. */
 const SCANNER = "198.19.0.200";
 const SCAN_PACKETS = 3000;
+const HAMMERER = "198.19.0.201";
+const HAMMER_PACKETS = 3000;
 
 const cleanup = new Cleanup();
 let site: Site;
@@ -34,6 +36,11 @@ function flood(): void {
 
 function scan(): void {
   send(["-q", "-S", "-i", "u500", "-a", SCANNER, "-p", "++1", "-c", String(SCAN_PACKETS)]);
+}
+
+/** The same port again and again, which a crowded ring has no room for. */
+function hammer(): void {
+  send(["-q", "-S", "-i", "u10", "-a", HAMMERER, "-p", "80", "-c", String(HAMMER_PACKETS)]);
 }
 
 /** hping3 ends with 1 where no answer came, as for addresses that aren't its own. */
@@ -60,9 +67,9 @@ function booksOf(page: MetricsPage): readonly Entry[] {
       went: of("syn_passed_total") + of("syn_dropped_total"),
     },
     {
-      stage: "ring: passed is reported or found it full",
+      stage: "ring: passed is reported, thinned or found it full",
       came: of("syn_passed_total"),
-      went: of("syn_reported_total") + of("syn_ring_full_total"),
+      went: of("syn_reported_total") + of("syn_thinned_total") + of("syn_ring_full_total"),
     },
     {
       stage: "host: reported is published, lost by reason, or waits",
@@ -127,6 +134,7 @@ it("/metrics alone balances to the unit at every stage, through floods and block
   try {
     for (let round = 0; round < 6; round++) flood();
     site.host.service("capture").pause();
+    hammer();
     flood();
   } finally {
     site.host.service("capture").resume();
@@ -136,7 +144,7 @@ it("/metrics alone balances to the unit at every stage, through floods and block
   const seenBefore = metricTotal(calm, "packetwatch_syn_seen_total") ?? 0;
   const page = await balanced(seenBefore + FLOOD_PACKETS);
   // Each way out was taken by somebody, so nothing balances for being zero.
-  for (const name of ["ring_full", "dropped", "published", "lost"]) {
+  for (const name of ["ring_full", "thinned", "dropped", "published", "lost"]) {
     expect(metricTotal(page, `packetwatch_syn_${name}_total`), name).toBeGreaterThan(0);
   }
   expect(lostBecause(page, "buffer_full")).toBeGreaterThan(0);

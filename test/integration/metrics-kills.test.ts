@@ -124,7 +124,8 @@ it(
     }
 
     // Two live, and so are their gauges; those of the others vanish.
-    const alive = random.shuffle(HOSTS).slice(0, 2).toSorted();
+    const [back, ...others] = random.shuffle(HOSTS) as [string, ...string[]];
+    const alive = others.slice(0, 2).toSorted();
     for (const host of HOSTS) await publishers.end(host, "SIGKILL");
     for (const host of alive) await publishers.start(host);
     const hasGaugesOf = async (hosts: readonly string[]) =>
@@ -135,7 +136,12 @@ it(
       what: `gauges of ${alive.join()} alone`,
     });
 
-    for (const host of alive) await publishers.end(host, "SIGTERM");
+    // A program that was given up goes on where it was: its counts are not new.
+    await publishers.start(back);
+    const all = [...alive, back].toSorted();
+    await waitUntil(() => hasGaugesOf(all), { timeoutMs, what: `the gauge of ${back} to be back` });
+
+    for (const host of all) await publishers.end(host, "SIGTERM");
     await waitUntil(() => hasGaugesOf([]), { timeoutMs, what: "no gauge to be left" });
     const page = await metrics.scrape();
     const totalOf = (name: string) =>

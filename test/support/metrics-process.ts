@@ -109,6 +109,8 @@ export class CounterWatch {
 
   constructor(metrics: MetricsProcess) {
     this.#watching = this.#watch(metrics);
+    // Where a test fails before it asks, its own error is the one to show.
+    this.#watching.catch(() => undefined);
   }
 
   async stop(): Promise<{ scrapes: number; backward: readonly string[] }> {

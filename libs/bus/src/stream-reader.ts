@@ -87,6 +87,7 @@ export class StreamReader {
   /** Messages that were there at the (re)start and are still to come. */
   #behind = 0;
   #isClosed = false;
+  #isReading = false;
   #interrupt: () => void = () => undefined;
   readonly #trouble: Trouble;
   readonly #running: Promise<void>;
@@ -103,6 +104,11 @@ export class StreamReader {
   /** Messages known to wait in the stream: the reader's lag. */
   get pending(): number {
     return this.#pending;
+  }
+
+  /** False while the stream can't be read: then `pending` is what was known before. */
+  get isReading(): boolean {
+    return this.#isReading;
   }
 
   get lastSequence(): number {
@@ -228,9 +234,11 @@ export class StreamReader {
         this.#heardMs = Date.now();
       },
     });
+    this.#isReading = true;
     try {
       return await Promise.race([consumption.ended, interrupted]);
     } finally {
+      this.#isReading = false;
       consumption.stop();
     }
   }

@@ -199,7 +199,7 @@ export const catalogue = {
     unit: "shards",
     labels: {},
     aggregator: "sum",
-    help: "Shards that detectors read; over all detectors it should be 64",
+    help: "Shards that detectors have taken; over all detectors it should be 64",
   }),
   packetwatch_detector_lag_messages: gauge({
     services: detector,
@@ -220,7 +220,7 @@ export const catalogue = {
     unit: "messages",
     labels: { shard: shards },
     aggregator: "max",
-    help: "Batches stored and not yet judged, by shard",
+    help: "Batches stored and not yet judged, by shard; only shards whose stream is being read have a series",
   }),
   packetwatch_detector_verdict_latency_seconds: histogram({
     services: detector,

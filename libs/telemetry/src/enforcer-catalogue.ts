@@ -85,6 +85,13 @@ export const enforcerCatalogue = {
     aggregator: "max",
     help: "Stream sequence of the last verdict taken in",
   }),
+  packetwatch_enforcer_reading: gauge({
+    services: enforcer,
+    unit: "1",
+    labels: perHost,
+    aggregator: "min",
+    help: "1 while the verdict stream is being read, 0 while it can't be; then packetwatch_enforcer_behind_messages is old",
+  }),
   packetwatch_enforcer_behind_messages: gauge({
     services: enforcer,
     unit: "messages",

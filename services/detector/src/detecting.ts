@@ -60,7 +60,11 @@ export class Detecting {
       onRejected: telemetry.rejected,
     });
     this.#shards = new ShardReaders({ ...options, onBatch: (payload) => this.#feed.take(payload) });
-    telemetry.observe({ detector: this.#detector, lags: () => this.#shards.lags() });
+    telemetry.observe({
+      detector: this.#detector,
+      lags: () => this.#shards.lags(),
+      unread: () => this.#shards.unread(),
+    });
   }
 
   /** The shards that are this detector's now, in order. */

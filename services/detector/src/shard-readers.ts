@@ -51,6 +51,12 @@ export class ShardReaders {
     return new Map([...this.#readers].map(([shard, { pending }]) => [shard, pending]));
   }
 
+  /** Shards of its own whose stream can't be read at present. */
+  unread(): ReadonlySet<number> {
+    const unread = [...this.#readers].filter(([, { isReading }]) => !isReading);
+    return new Set(unread.map(([shard]) => shard));
+  }
+
   async close(): Promise<void> {
     for (const shard of this.#readers.keys()) this.#giveUp(shard);
     await Promise.all(this.#closing);

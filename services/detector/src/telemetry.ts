@@ -10,6 +10,8 @@ export type DetectorReadings = {
   readonly detector: Detector;
   /** Batches that wait in the stream, by shard that is owned here. */
   readonly lags: () => ReadonlyMap<number, number>;
+  /** Shards that are owned here and can't be read at present. */
+  readonly unread: () => ReadonlySet<number>;
 };
 
 export type DetectorTelemetry = {
@@ -64,7 +66,8 @@ function countAnnounced(metrics: ServiceMetrics<"detector">, detection: Detectio
     .observe(Math.max(0, latencySeconds));
 }
 
-function read(metrics: ServiceMetrics<"detector">, { detector, lags }: DetectorReadings): void {
+function read(metrics: ServiceMetrics<"detector">, readings: DetectorReadings): void {
+  const { detector } = readings;
   const stats = detector.stats();
   metrics.raise("packetwatch_detector_events_total", {}, stats.events);
   metrics.raise("packetwatch_detector_allowed_events_total", {}, stats.allowed);
@@ -84,10 +87,11 @@ function read(metrics: ServiceMetrics<"detector">, { detector, lags }: DetectorR
     metrics.gauge("packetwatch_detector_tracked_keys").set({ rule }, ruleStats.trackedKeys);
     metrics.gauge("packetwatch_detector_key_limit").set({ rule }, ruleStats.keyLimit);
   }
-  readLags(metrics, lags());
+  readLags(metrics, readings);
 }
 
-function readLags(metrics: ServiceMetrics<"detector">, lags: ReadonlyMap<number, number>): void {
+function readLags(metrics: ServiceMetrics<"detector">, readings: DetectorReadings): void {
+  const [lags, unread] = [readings.lags(), readings.unread()];
   const total = [...lags.values()].reduce((sum, lag) => sum + lag, 0);
   metrics.gauge("packetwatch_detector_owned_shards").set(lags.size);
   metrics.gauge("packetwatch_detector_lag_messages").set(total);
@@ -95,5 +99,8 @@ function readLags(metrics: ServiceMetrics<"detector">, lags: ReadonlyMap<number,
   const byShard = metrics.gauge("packetwatch_detector_shard_lag_messages");
   // Those that were given up are another's to tell.
   byShard.reset();
-  for (const [shard, lag] of lags) byShard.set({ shard: String(shard) }, lag);
+  for (const [shard, lag] of lags) {
+    // What waits in a stream that can't be read is not known.
+    if (!unread.has(shard)) byShard.set({ shard: String(shard) }, lag);
+  }
 }

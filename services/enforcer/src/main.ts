@@ -55,7 +55,7 @@ await runService("enforcer", async ({ config, logger, scope, health, fail }) => 
       logger,
     }),
   );
-  telemetry.observe(enforcer, () => verdicts.pending);
+  telemetry.observe(enforcer, verdicts);
   telemetry.publish(scope);
   scope.own(
     new ServiceRegistration({

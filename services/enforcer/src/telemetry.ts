@@ -12,14 +12,20 @@ import { createServiceMetrics, type ServiceMetrics } from "@packetwatch/telemetr
 import type { Enforcer, EnforcerEvents } from "./enforcer.ts";
 import type { SettingRejected } from "./operator-settings.ts";
 
+export type VerdictReader = {
+  /** Verdicts that wait in the stream. */
+  readonly pending: number;
+  readonly isReading: boolean;
+};
+
 export type EnforcerTelemetry = {
   readonly events: EnforcerEvents;
   /** A question was answered, or why not. */
   readonly onRequest: (outcome: RequestOutcome, cause?: Error) => void;
   /** A setting of an operator breaks its contract. */
   readonly onSettingRejected: SettingRejected;
-  /** Fills in what is read off the enforcer; `behind`: verdicts that wait in the stream. */
-  readonly observe: (enforcer: Enforcer, behind: () => number) => void;
+  /** Fills in what is read off the enforcer, and off who reads verdicts for it. */
+  readonly observe: (enforcer: Enforcer, verdicts: VerdictReader) => void;
   readonly publish: (scope: Scope) => void;
 };
 
@@ -45,7 +51,7 @@ export function createEnforcerTelemetry(options: EnforcerTelemetryOptions): Enfo
       metrics.counter("packetwatch_enforcer_rejected_settings_total").inc({ host, reason });
       logger.warn({ reason, cause: error.message }, "a setting was rejected");
     },
-    observe: (enforcer, behind) => {
+    observe: (enforcer, verdicts) => {
       metrics.beforeRead(() => {
         metrics.gauge("packetwatch_enforcer_blocks").set({ host }, enforcer.blocks);
         metrics.gauge("packetwatch_enforcer_block_capacity").set({ host }, enforcer.capacity);
@@ -53,8 +59,9 @@ export function createEnforcerTelemetry(options: EnforcerTelemetryOptions): Enfo
           .gauge("packetwatch_enforcer_waiting_interfaces")
           .set({ host }, enforcer.waitingFor.length);
         metrics.gauge("packetwatch_enforcer_sequence").set({ host }, enforcer.sequence);
-        metrics.gauge("packetwatch_enforcer_behind_messages").set({ host }, behind());
         readState(metrics, host, enforcer.state());
+        metrics.gauge("packetwatch_enforcer_behind_messages").set({ host }, verdicts.pending);
+        metrics.gauge("packetwatch_enforcer_reading").set({ host }, Number(verdicts.isReading));
         metrics.raise(
           "packetwatch_nats_reconnects_total",
           { service: "enforcer" },

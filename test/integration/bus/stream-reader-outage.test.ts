@@ -314,6 +314,27 @@ test("a reader that is made while the server is away reads when it is back", asy
   expect(reader.logger.lines).toEqual([]);
 });
 
+test("a reader says that it can't read while its stream is gone, though NATS is there", async () => {
+  await provisionStreams(bus, [fileStream]);
+  const recording = read("all");
+  const { reader } = recording;
+  const isReading = (value: boolean) =>
+    waitUntil(() => reader.isReading === value, {
+      timeoutMs: RETURN_TIMEOUT_MS,
+      what: `isReading to be ${value}`,
+    });
+  await isReading(true);
+  const manager = await jetstreamManager(bus.connection);
+  await manager.streams.delete("s");
+  await isReading(false);
+  expect(bus.isConnected()).toBe(true);
+  await provisionStreams(bus, [fileStream]);
+  await isReading(true);
+  await reader.close();
+  expect(reader.isReading).toBe(false);
+  expect(recording.events).toContain("lost");
+});
+
 test("a reader ends with its bus", async () => {
   await provisionStreams(bus, [memoryStream]);
   const reader = read("all");
