@@ -13,6 +13,12 @@ RUN := ./scripts/as-root.sh node $(BUILD)/packetwatch.js
 ONE_AT_A_TIME := mkdir -p $(TOOLS) $(BUILD) && flock $(TOOLS)/build.lock
 VITEST := node_modules/.bin/vitest run
 
+PREFIX := /usr/local
+LIBDIR = $(PREFIX)/lib/packetwatch
+UNITDIR = $(PREFIX)/lib/systemd/system
+NODE = $(shell command -v node)
+PROGRAMS := capture detector enforcer metrics packetwatch
+
 BPF_OBJECT := $(BUILD)/packetwatch.bpf.o
 BPF_CFLAGS := -g -O2 -target bpf -Wall -Werror
 # <asm/types.h> lies in a folder of the host's architecture, which the bpf target doesn't search.
@@ -27,7 +33,7 @@ BENCH_OBJECTS := $(patsubst bench/bpf/%.bpf.c,$(BUILD)/bench-%.bpf.o,$(wildcard 
 BUILD_INPUTS := scripts/build.mjs package-lock.json tsconfig.json
 
 .PHONY: help setup setup-build setup-test build build-tests run run-log stop test lint typecheck format format-check \
-	unit-test kernel-test integration-test e2e-black e2e-white e2e-netns chaos docs clean distclean \
+	unit-test kernel-test integration-test sbom fuzz install e2e-black e2e-white e2e-netns chaos docs clean distclean \
 	build-bench bench bench-page $(BENCHES)
 
 help: ## Print this help
@@ -152,6 +158,25 @@ bench-page: build-bench ## Write docs/benchmarks.md from what the benches found 
 docs: setup-build ## Write the pages of docs/ that are generated from the code
 	@$(ONE_AT_A_TIME) node scripts/build.mjs --docs
 	@node $(BUILD)/generate-docs.js
+
+sbom: setup-build ## Write build/sbom.json: every package, library and server that this is made of
+	@node scripts/sbom.mjs
+
+fuzz: setup-test build ## Fuzz for FUZZ_FACTOR=10 times as long as make test; FUZZ_SEED=... does it again
+	@FUZZ_FACTOR=$(or $(FUZZ_FACTOR),10) $(if $(FUZZ_SEED),FUZZ_SEED=$(FUZZ_SEED)) ./scripts/as-root.sh $(VITEST) \
+		--project unit --project kernel hostile mutated
+
+# koffi alone is not bundled.
+install: build ## Install programs, command and systemd units under DESTDIR and PREFIX (/usr/local)
+	@install -d $(DESTDIR)$(LIBDIR)/build $(DESTDIR)$(LIBDIR)/node_modules $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(UNITDIR)
+	@install -m 644 package.json $(DESTDIR)$(LIBDIR)
+	@install -m 644 $(BPF_OBJECT) $(DESTDIR)$(LIBDIR)/build
+	@for name in $(PROGRAMS); do install -m 755 $(BUILD)/$$name.js $(BUILD)/$$name.js.map $(DESTDIR)$(LIBDIR)/build; done
+	@cp -R node_modules/koffi node_modules/@koromix $(DESTDIR)$(LIBDIR)/node_modules
+	@ln -sf $(LIBDIR)/build/packetwatch.js $(DESTDIR)$(PREFIX)/bin/packetwatch
+	@for unit in deploy/systemd/*.service; do sed -e 's|@NODE@|$(NODE)|' -e 's|@LIBDIR@|$(LIBDIR)|' $$unit \
+		> $(DESTDIR)$(UNITDIR)/$$(basename $$unit); done
+	@echo "install: $(DESTDIR)$(LIBDIR), $(DESTDIR)$(PREFIX)/bin/packetwatch, $(DESTDIR)$(UNITDIR)"
 
 clean: stop ## Stop, and remove what was built and run
 	@rm -rf $(BUILD)

@@ -19,7 +19,9 @@ test_needs=(
   "command masscan|masscan|masscan"
   "command nginx|nginx-light|nginx"
   "command nmap|nmap|nmap"
+  "command openssl|openssl|openssl"
   "command promtool|prometheus|prometheus, with promtool"
+  "command systemd-analyze|systemd|systemd, for systemd-analyze"
   "command tcpdump|tcpdump|tcpdump"
   "command xdp-filter|xdp-tools|xdp-tools"
 )
