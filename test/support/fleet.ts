@@ -79,6 +79,11 @@ export class Fleet {
     return `nats://${MANAGEMENT_ADDRESS}:${port}`;
   }
 
+  /** For the command, as an operator: NATS allows it what the role may do, and no more. */
+  get operator(): Settings {
+    return { PW_NATS_URL: this.nats.url, PW_NATS_NKEY_FILE: this.#keys.seedFile("operator") };
+  }
+
   /** The namespace of NATS and of this process. */
   get core(): NetworkNamespace {
     return this.#core;

@@ -44,7 +44,7 @@ beforeAll(async () => {
 afterAll(() => cleanup.run());
 
 function packetwatch(...args: readonly string[]) {
-  const settings = { PW_NATS_URL: fleet.nats.url, PW_HOST: "desk", SUDO_USER: "alice" };
+  const settings = { ...fleet.operator, PW_HOST: "desk", SUDO_USER: "alice" };
   return runPacketwatch({ settings, args });
 }
 

@@ -29,7 +29,7 @@ afterAll(() => cleanup.run());
 
 function explain(...args: readonly string[]) {
   return runPacketwatch({
-    settings: { PW_NATS_URL: fleet.nats.url, PW_HOST: "desk", SUDO_USER: "alice" },
+    settings: { ...fleet.operator, PW_HOST: "desk", SUDO_USER: "alice" },
     args: ["explain", ...args],
   });
 }
@@ -92,7 +92,7 @@ it("a scanner's block is explained by its evidence, and by what each host did", 
 
 it("after a lift nothing of before counts, and the history has both", async () => {
   const lifted = await runPacketwatch({
-    settings: { PW_NATS_URL: fleet.nats.url, PW_HOST: "desk", SUDO_USER: "alice" },
+    settings: { ...fleet.operator, PW_HOST: "desk", SUDO_USER: "alice" },
     args: ["unblock", scanner, "--reason", "mine"],
   });
   expect(lifted.code).toBe(0);

@@ -17,7 +17,7 @@ beforeAll(async () => {
 afterAll(() => cleanup.run());
 
 function status(...args: readonly string[]) {
-  const settings = { PW_NATS_URL: fleet.nats.url };
+  const settings = fleet.operator;
   return runPacketwatch({ settings, args: ["status", ...args] });
 }
 
@@ -78,7 +78,7 @@ it("names the host that is frozen, and forgets it when it speaks again", async (
 });
 
 it("tells a dry run", async () => {
-  const settings = { PW_NATS_URL: fleet.nats.url };
+  const settings = fleet.operator;
   const run = (...args: readonly string[]) => runPacketwatch({ settings, args });
   const isNoted = async () => (await status()).out.includes("dry run, nothing is dropped on a, b");
   expect(await run("enforce", "off")).toMatchObject({ code: 0 });
