@@ -73,7 +73,7 @@ const publishing: Readonly<Record<string, readonly Role[]>> = {
     "operator",
     "relay",
   ],
-  [consumer(streamNames.history, ">")]: ["operator", "relay"],
+  [consumer(streamNames.history, ">")]: ["detector", "operator", "relay"],
   [consumer(`KV_${DETECTOR_BUCKET}`, `$KV.${DETECTOR_BUCKET}.>`)]: ["detector", "operator"],
   [`$JS.API.DIRECT.GET.${streamNames.verdict}`]: ["operator"],
   [`$JS.API.CONSUMER.DURABLE.CREATE.${streamNames.verdict}.mine`]: [],
