@@ -46,6 +46,7 @@ export class TestDetector {
       announced: () => undefined,
       failed: () => undefined,
       dropped: () => undefined,
+      discarded: () => undefined,
       observe: (readings: DetectorReadings) => (held.readings = readings),
       publish: () => undefined,
     };

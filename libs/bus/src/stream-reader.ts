@@ -30,6 +30,8 @@ export type StartPosition =
 export type StreamMessage = {
   readonly subject: string;
   readonly payload: Uint8Array;
+  /** The id under which it was published; empty where it had none. */
+  readonly messageId: string;
   readonly sequence: number;
   /** Microseconds since the Unix epoch, by the server's clock. */
   readonly storedUs: number;
@@ -274,6 +276,7 @@ function toStreamMessage({ subject, data, headers, info }: JsMsg): StreamMessage
   return {
     subject,
     payload: data,
+    messageId: headers?.get("Nats-Msg-Id") ?? "",
     sequence: info.streamSequence,
     storedUs: Math.round(info.timestampNanos / 1000),
     pending: info.pending,

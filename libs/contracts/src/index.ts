@@ -14,6 +14,7 @@ export * from "./roles.ts";
 export * from "./streams.ts";
 export * from "./subjects.ts";
 export * from "./syn-batch.v1.ts";
+export * from "./syn-batch-id.v1.ts";
 export * from "./syn-recording.v1.ts";
 export * from "./telemetry.v1.ts";
 export * from "./verdict.v1.ts";

@@ -189,6 +189,11 @@ function copyTail(view: DataView, at: number, kernel: DataView, record: number):
   view.setUint32(at + 8, kernel.getUint8(record + kernelLayout.flags), true);
 }
 
+/** How many records a batch says it has, unchecked; 0 where it is too short to say. */
+export function countRecords(bytes: Uint8Array): number {
+  return (bytes[2] ?? 0) | ((bytes[3] ?? 0) << 8);
+}
+
 /** A batch that has been checked: every record lies within its bytes. */
 export class SynBatch {
   readonly header: SynBatchHeader;

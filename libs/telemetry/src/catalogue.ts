@@ -144,6 +144,18 @@ export const catalogue = {
     labels: { reason: contractReasons },
     help: "Batches that break their contract; nothing of them was used",
   }),
+  packetwatch_detector_lost_batches_total: counter({
+    services: detector,
+    unit: "batches",
+    labels: { reason: ["stream_discarded"] },
+    help: "Batches that the stream discarded before a detector that reads their shard had read them (PW_SYN_STREAM_BYTES)",
+  }),
+  packetwatch_detector_lost_events_total: counter({
+    services: detector,
+    unit: "events",
+    labels: { reason: ["stream_discarded"] },
+    help: "Connection attempts in those batches: stored, and never judged",
+  }),
   packetwatch_detector_evicted_keys_total: counter({
     services: detector,
     unit: "keys",

@@ -78,7 +78,7 @@ describe("the shard publisher", () => {
     await settled();
     publisher.retry();
     await settled();
-    expect(sent.map(({ id }) => id)).toEqual(["test.0.0", "test.0.0"]);
+    expect(sent.map(({ id }) => id)).toEqual(["test.0.0.0", "test.0.0.0"]);
     sent[1]?.settle();
     await settled();
     expect(counts).toMatchObject({ published: 4, failed: 1 });

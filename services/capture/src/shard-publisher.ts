@@ -1,3 +1,4 @@
+import { formatSynBatchId } from "@packetwatch/contracts";
 import { SHARD_COUNT } from "@packetwatch/net";
 
 /** A batch on its way. */
@@ -39,6 +40,9 @@ type Shard = {
   /** Oldest first; while publishing, the first is the one in flight. */
   readonly waiting: SealedBatch[];
   isPublishing: boolean;
+  /** Batches that were given an id, and the records in them: see syn-batch-id.v1.ts. */
+  sequence: number;
+  records: number;
 };
 
 /**
@@ -51,7 +55,6 @@ export class ShardPublisher {
   readonly #shards: readonly Shard[];
   #bufferedBytes = 0;
   #bufferedRecords = 0;
-  #sequence = 0;
   #isClosed = false;
   readonly #waits = new Set<() => void>();
 
@@ -60,6 +63,8 @@ export class ShardPublisher {
     this.#shards = Array.from({ length: SHARD_COUNT }, () => ({
       waiting: [],
       isPublishing: false,
+      sequence: 0,
+      records: 0,
     }));
   }
 
@@ -122,7 +127,7 @@ export class ShardPublisher {
 
   /** False when the publisher was closed first. */
   async #publishUntilStored(index: number, batch: SealedBatch): Promise<boolean> {
-    const id = `${this.#options.idPrefix}.${index}.${this.#sequence++}`;
+    const id = this.#nextId(index, batch);
     let waitMs = RETRY_MIN_MS;
     while (!this.#isClosed) {
       try {
@@ -135,6 +140,15 @@ export class ShardPublisher {
       }
     }
     return false;
+  }
+
+  /** Only what is sent gets one: what is dropped before is no gap, but counted by its own reason. */
+  #nextId(index: number, { records }: SealedBatch): string {
+    const shard = this.#shard(index);
+    const recordsBefore = shard.records;
+    shard.records += records;
+    const publisher = this.#options.idPrefix;
+    return formatSynBatchId({ publisher, shard: index, sequence: shard.sequence++, recordsBefore });
   }
 
   #forget(batch: SealedBatch): void {

@@ -59,7 +59,11 @@ export class Detecting {
       longestWindowSeconds: longestWindowSeconds(config),
       onRejected: telemetry.rejected,
     });
-    this.#shards = new ShardReaders({ ...options, onBatch: (payload) => this.#feed.take(payload) });
+    this.#shards = new ShardReaders({
+      ...options,
+      onBatch: (payload) => this.#feed.take(payload),
+      onGap: telemetry.discarded,
+    });
     telemetry.observe({
       detector: this.#detector,
       lags: () => this.#shards.lags(),

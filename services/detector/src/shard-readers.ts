@@ -5,10 +5,11 @@ import {
   type StreamReaderOptions,
 } from "@packetwatch/bus";
 import type { Config } from "@packetwatch/config";
-import { replaySeconds, streamNames, synSubject } from "@packetwatch/contracts";
+import { countRecords, replaySeconds, streamNames, synSubject } from "@packetwatch/contracts";
 import { assignShards, longestWindowSeconds } from "@packetwatch/detection";
 import { SHARD_COUNT } from "@packetwatch/net";
 import type { Logger } from "@packetwatch/runtime";
+import { type Gap, StreamGaps } from "./stream-gaps.ts";
 
 /** Batches that a shard's reader asks for ahead; each is 64 KiB at most. */
 const SHARD_PREFETCH = 32;
@@ -18,6 +19,8 @@ export type ShardReadersOptions = {
   readonly config: Config<"detector">;
   readonly instance: string;
   readonly onBatch: (payload: Uint8Array) => void;
+  /** The stream discarded batches before they were read. */
+  readonly onGap: (gap: Gap) => void;
   readonly logger: Logger;
 };
 
@@ -72,7 +75,8 @@ export class ShardReaders {
 
   /** The replay rebuilds the windows: what was decided before is decided again, under the same id. */
   #read(shard: number): StreamReader {
-    const { bus, config, onBatch } = this.#options;
+    const { bus, config, onBatch, onGap } = this.#options;
+    const gaps = new StreamGaps();
     const lookBackMs = replaySeconds(longestWindowSeconds(config)) * 1000;
     return new StreamReader({
       bus,
@@ -80,7 +84,11 @@ export class ShardReaders {
       filter: synSubject(shard),
       start: { kind: "since", time: () => new Date(Date.now() - lookBackMs) },
       prefetch: SHARD_PREFETCH,
-      onMessage: ({ payload }) => onBatch(payload),
+      onMessage: ({ payload, messageId }) => {
+        const gap = gaps.observe(messageId, countRecords(payload));
+        if (gap) onGap(gap);
+        onBatch(payload);
+      },
       logger: this.#readersLogger,
     });
   }

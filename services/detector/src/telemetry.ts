@@ -1,7 +1,8 @@
 import { type Bus, TelemetryPublisher } from "@packetwatch/bus";
 import type { ContractErrorCode } from "@packetwatch/contracts";
 import { type Detection, type Detector, ruleNames } from "@packetwatch/detection";
-import type { Logger, Scope } from "@packetwatch/runtime";
+import { type Logger, LossReporter, type Scope } from "@packetwatch/runtime";
+import type { Gap } from "./stream-gaps.ts";
 import type { DropReason } from "./announcement-queue.ts";
 import { createServiceMetrics, type ServiceMetrics } from "@packetwatch/telemetry";
 
@@ -20,6 +21,8 @@ export type DetectorTelemetry = {
   /** A verdict or alert was not stored, and is tried again. */
   readonly failed: () => void;
   readonly dropped: (reason: DropReason) => void;
+  /** The stream discarded batches before this detector read them. */
+  readonly discarded: (gap: Gap) => void;
   readonly observe: (readings: DetectorReadings) => void;
   readonly publish: (bus: Bus, scope: Scope) => void;
 };
@@ -33,12 +36,24 @@ export type DetectorTelemetryOptions = {
 export function createDetectorTelemetry(options: DetectorTelemetryOptions): DetectorTelemetry {
   const { host, instance, logger } = options;
   const metrics = createServiceMetrics({ service: "detector", host });
+  const loss = new LossReporter({
+    warn: (fields, message) => logger.warn(fields, message),
+    message:
+      "the stream discarded attempts before they were judged (PW_SYN_STREAM_BYTES, or more detectors)",
+    now: Date.now,
+  });
   return {
     rejected: (reason, error) => {
       metrics.counter("packetwatch_detector_rejected_batches_total").inc({ reason });
       logger.debug({ reason, cause: error.message }, "a payload was rejected");
     },
     announced: (detection) => countAnnounced(metrics, detection),
+    discarded: ({ batches, records }) => {
+      const labels = { reason: "stream_discarded" } as const;
+      metrics.counter("packetwatch_detector_lost_batches_total").inc(labels, batches);
+      metrics.counter("packetwatch_detector_lost_events_total").inc(labels, records);
+      loss.add(records);
+    },
     failed: () => metrics.counter("packetwatch_detector_publish_retries_total").inc(),
     dropped: (reason) =>
       metrics.counter("packetwatch_detector_verdict_failures_total").inc({ reason }),

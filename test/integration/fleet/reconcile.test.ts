@@ -183,7 +183,9 @@ it("blocks that a full map refuses are counted, and follow as soon as a lift mak
   expect(await startEnforcer()).toMatchObject({ added: 16, refused: 4 });
   const refused = sources.filter((source) => !pinned.maps.blockOf(source));
   expect(refused.length).toBe(4);
-  const full = host.service("enforcer").records.filter(({ level }) => level === "error");
+  const errors = () => host.service("enforcer").records.filter(({ level }) => level === "error");
+  await waitUntil(() => errors().length > 0, { timeoutMs: TIMEOUT_MS, what: "the error line" });
+  const full = errors();
   expect(full).toMatchObject([{ refused: 4, msg: expect.stringMatching(/PW_BLOCKED_ENTRIES/) }]);
   const idsOf = (action: string) =>
     applied.applied.filter((word) => word.action === action).map(({ source }) => source);
