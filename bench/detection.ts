@@ -37,11 +37,11 @@ type Size = {
 
 const sizes = {
   full: {
-    rounds: 3,
+    rounds: 2,
     loads: [
-      { sources: 1_000, events: 19_999_744, goalPerSecond: 10e6 },
-      { sources: 100_000, events: 19_999_744, goalPerSecond: 10e6 },
-      { sources: 1_000_000, events: 19_999_744, goalPerSecond: 4e6 },
+      { sources: 1_000, events: 9_999_360, goalPerSecond: 10e6 },
+      { sources: 100_000, events: 9_999_360, goalPerSecond: 10e6 },
+      { sources: 1_000_000, events: 9_999_360, goalPerSecond: 4e6 },
     ],
   },
   smoke: {

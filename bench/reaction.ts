@@ -1,8 +1,14 @@
 /** How long it takes from the deciding attempt to the block, and how far a scanner gets meanwhile. */
 import { type Bus, connectBus } from "@packetwatch/bus";
 import { createSite, pipeline, type Site } from "../test/e2e/site.ts";
-import { concludeScan, runScan, type ScanResult } from "../test/e2e/scanners/run-scan.ts";
+import {
+  concludeScan,
+  runScan,
+  type Scan,
+  type ScanResult,
+} from "../test/e2e/scanners/run-scan.ts";
 import { masscan, nmap, type Scanner } from "../test/e2e/scanners/scanners.ts";
+import { waitUntil } from "../test/support/eventually.ts";
 import { RecordingLogger } from "../test/support/recording-logger.ts";
 import { SynTap, VerdictTap } from "../test/support/taps.ts";
 import { check, figure, type Figure, type Goal } from "./harness/bench-report.ts";
@@ -36,6 +42,7 @@ const sizes = {
 /** Background visits one port each: nothing of it is ever decided. */
 const BACKGROUND_SOURCES = 10_000;
 const BACKGROUND_SECONDS = 12;
+const READ_TIMEOUT_MS = 60_000;
 
 async function run(context: BenchContext) {
   const { cleanup, progress, size } = context;
@@ -139,14 +146,20 @@ async function runScans(
 ): Promise<readonly ScanResult[]> {
   const taps = { syns: cleanup.own(new SynTap(bus)), verdicts: cleanup.own(new VerdictTap(bus)) };
   const scanned = { site, taps, pinned: cleanup.own(site.openPins()) };
-  const results: ScanResult[] = [];
+  const scans: Scan[] = [];
   for (let round = 0; round < scanRounds; round++) {
     for (const [index, scanner] of tried.entries()) {
       progress(scanner.name);
-      const scan = await runScan(scanned, scanner, round * tried.length + index);
-      results.push(await concludeScan(scanned, scan));
+      scans.push(await runScan(scanned, scanner, round * tried.length + index));
     }
   }
+  // What is counted comes from the stream, which has to be read to its end.
+  await waitUntil(() => taps.syns.total === scanned.pinned.maps.counters().reported, {
+    timeoutMs: READ_TIMEOUT_MS,
+    what: "the stream to be read",
+  });
+  const results: ScanResult[] = [];
+  for (const scan of scans) results.push(await concludeScan(scanned, scan));
   return results;
 }
 
