@@ -14,6 +14,8 @@ export const cliErrorCodes = {
     retryable: false,
     meaning: "a prefix that was to be allowed leaves hardly anybody out",
   },
+  NOT_OPEN: { retryable: false, meaning: "the breaker is not open" },
+  OVERTAKEN: { retryable: true, meaning: "somebody else made a change in between" },
   NO_SUCH_HOST: { retryable: false, meaning: "a host that was named was never heard" },
   NO_TRIAL: { retryable: false, meaning: "there is no trial to confirm" },
   NOT_APPLIED: { retryable: true, meaning: "not every host applied a verdict in time" },

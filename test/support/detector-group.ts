@@ -45,6 +45,7 @@ export class TestDetector {
       rejected: () => undefined,
       announced: () => undefined,
       failed: () => undefined,
+      held: () => undefined,
       dropped: () => undefined,
       discarded: () => undefined,
       observe: (readings: DetectorReadings) => (held.readings = readings),

@@ -95,6 +95,7 @@ async function gather(options: Gather): Promise<Explanation> {
     attempts: attempts.kept,
     rules: rulesFromConfig(config),
     capacity: config.detectorCapacity,
+    count: config.count,
     // Under a block in force nothing counts; what led to it is what is asked for.
     mark: block ? undefined : markOf(source, past.verdicts.at(-1)),
   });

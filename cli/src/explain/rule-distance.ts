@@ -25,6 +25,7 @@ export type RuleDistanceOptions = {
   readonly rules: RulesConfig;
   /** Keys that each rule may hold: see DetectorConfig. */
   readonly capacity: number;
+  readonly count?: "all" | "closed";
   /** The last verdict on the source: what it tried before counts no more. */
   readonly mark: VerdictMark | undefined;
 };
@@ -63,7 +64,7 @@ type Attempt = { readonly rule: RuleName; readonly threshold: number };
 
 function firstEvidence(
   { rule, threshold }: Attempt,
-  { attempts, rules, capacity, mark }: RuleDistanceOptions,
+  { attempts, rules, capacity, count = "all", mark }: RuleDistanceOptions,
 ): Detection["evidence"] | undefined {
   const off = { threshold: 1, windowUs: 0, action: "off" } as const;
   const others = { vertical: off, horizontal: off, spread: off };
@@ -73,6 +74,7 @@ function firstEvidence(
     capacity: Math.max(MIN_CAPACITY, Math.min(attempts.length, capacity)),
     maxQuietSources: 16,
     blockTtlUs: 0,
+    count,
     seed: 1,
   });
   if (mark) detector.applyVerdict(mark);

@@ -103,6 +103,7 @@ async function replay(
     capacity: config.detectorCapacity,
     maxQuietSources: config.maxVerdicts,
     blockTtlUs: Math.round(config.blockTtlSeconds * 1e6),
+    count: config.count,
     seed: randomInt(SEED_LIMIT),
     allow: flags.allow,
   });

@@ -28,6 +28,7 @@ export type ReplayOptions = {
   readonly capacity: number;
   readonly maxQuietSources: number;
   readonly blockTtlUs: number;
+  readonly count?: "all" | "closed";
   readonly seed: number;
   /** Sources that are allow-listed besides those that were when they were seen. */
   readonly allow: readonly Prefix[];

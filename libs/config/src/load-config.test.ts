@@ -99,6 +99,8 @@ describe("a service has its own variables, and no other", () => {
   it("the detector's", () => {
     expect(Object.keys(loadConfig("detector", {})).toSorted()).toEqual([
       "blockTtlSeconds",
+      "breakerQuietSeconds",
+      "count",
       "detectorCapacity",
       "detectorTtlSeconds",
       "drainTimeoutSeconds",
@@ -111,6 +113,8 @@ describe("a service has its own variables, and no other", () => {
       "host",
       "ipv6SourceBits",
       "logLevel",
+      "maxBlocked",
+      "maxBlocksPerMinute",
       "maxVerdicts",
       "natsCredsFile",
       "natsNkeyFile",

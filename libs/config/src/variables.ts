@@ -108,6 +108,14 @@ const detection = {
     readBy: ["detector", "cli"],
     description: "Rule `spread`: what follows when it fires.",
   },
+  count: {
+    name: "PW_COUNT",
+    field: oneOf("all", "closed"),
+    fallback: "all",
+    readBy: ["capture", "detector", "cli"],
+    description:
+      "Which attempts count towards a scan. `closed`: only those on ports that have no listener on their host, so that a visitor of open ports is never blocked; captures then look each port up (PW_LISTENER_LOOKUP). The same on all hosts.",
+  },
   ipv6SourceBits: {
     name: "PW_IPV6_PREFIX",
     field: integer(16, 128),
@@ -149,6 +157,30 @@ const blocking = {
     fallback: "0",
     readBy: ["detector", "cli"],
     description: "How long a source stays blocked, in seconds; 0: until it is unblocked.",
+  },
+  maxBlocksPerMinute: {
+    name: "PW_MAX_BLOCKS_PER_MINUTE",
+    field: integer(0, 1_000_000),
+    fallback: "1000",
+    readBy: ["detector"],
+    description:
+      "More sources than these that detectors block within a minute open the breaker: then they alert, and block nobody. 0: any number.",
+  },
+  maxBlocked: {
+    name: "PW_MAX_BLOCKED",
+    field: integer(0, 16_777_216),
+    fallback: "100000",
+    readBy: ["detector"],
+    description:
+      "More sources than these that are blocked at once, by operators too, open the breaker. 0: any number.",
+  },
+  breakerQuietSeconds: {
+    name: "PW_BREAKER_QUIET",
+    field: seconds(1, 86_400),
+    fallback: "300",
+    readBy: ["detector"],
+    description:
+      "An open breaker closes when detectors have found nobody to block for so many seconds, or by 'packetwatch breaker close'.",
   },
   whitelistSelf: {
     name: "PW_WHITELIST_SELF",

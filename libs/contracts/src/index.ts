@@ -1,6 +1,7 @@
 export * from "./alert.v1.ts";
 export * from "./allow-entry.v1.ts";
 export * from "./applied.v1.ts";
+export * from "./breaker.v1.ts";
 export * from "./buckets.ts";
 export * from "./contract-error.ts";
 export * from "./enforcement.v1.ts";

@@ -53,6 +53,7 @@ export const roles = {
     account: FLEET_ACCOUNT,
     publish: [
       subjects.everyVerdict,
+      subjects.breaker,
       subjects.everyAlert,
       ...telemetryOf("detector"),
       "$JS.API.INFO",
@@ -94,6 +95,7 @@ export const roles = {
     account: FLEET_ACCOUNT,
     publish: [
       subjects.everyVerdict,
+      subjects.breaker,
       subjects.everyHostBlocks,
       SERVICE_DISCOVERY,
       "$JS.API.INFO",

@@ -71,7 +71,7 @@ describe("the streams", () => {
     expect(specsOf().verdict).toEqual({
       name: "PACKETWATCH_VERDICT",
       description: expect.any(String),
-      subjects: ["packetwatch.v1.verdict.>"],
+      subjects: ["packetwatch.v1.verdict.>", "packetwatch.v1.breaker"],
       storage: "file",
       replicas: 3,
       maxBytes: 4_096_000,

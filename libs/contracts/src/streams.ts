@@ -184,7 +184,7 @@ function verdictStream(sizes: StreamSizes): StreamSpec {
   return {
     name: streamNames.verdict,
     description: "Verdicts: the last one of a subject is in force",
-    subjects: [subjects.everyVerdict],
+    subjects: [subjects.everyVerdict, subjects.breaker],
     storage: "file",
     replicas: sizes.replicas,
     maxBytes: sizes.verdictMessages * VERDICT_BYTES,

@@ -107,6 +107,7 @@ it("the wildcards are those of the published contract", () => {
     everyVerdict: "packetwatch.v1.verdict.>",
     everyAlert: "packetwatch.v1.alert.>",
     everyApplied: "packetwatch.v1.applied.*",
+    breaker: "packetwatch.v1.breaker",
     everyTelemetry: "packetwatch.v1.telemetry.*.*",
     everyHostBlocks: "packetwatch.v1.host.*.blocks",
   });

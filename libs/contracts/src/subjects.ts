@@ -13,6 +13,7 @@ export const subjects = {
   everyVerdict: `${ROOT}.verdict.>`,
   everyAlert: `${ROOT}.alert.>`,
   everyApplied: `${ROOT}.applied.*`,
+  breaker: `${ROOT}.breaker`,
   everyTelemetry: `${ROOT}.telemetry.*.*`,
   everyHostBlocks: `${ROOT}.host.*.blocks`,
 } as const;

@@ -352,3 +352,41 @@ test("inspecting a source tells its verdict and everything held about it, and no
     [windows.vertical, windows.horizontal, windows.spread].map((entries) => entries?.length),
   ).toEqual([1, 1, 1]);
 });
+
+describe("where only closed ports count", () => {
+  const { allowed, listener, listenerKnown } = synFlags;
+  const closed = listenerKnown;
+  const open = listenerKnown | listener;
+
+  function createCounting(count: "all" | "closed") {
+    const { detector } = create({ count });
+    let time = 0;
+    const syn = (destinationPort: number, flags: number) => {
+      const timeUs = START_US + time++;
+      const event = synEvent({ timeUs, source: scanner, destination: host(1), destinationPort });
+      return names(detector.observe({ ...event, flags }));
+    };
+    return { detector, syn };
+  }
+
+  test("any number of visits to open ports is no scan, and three closed ones are", () => {
+    const { detector, syn } = createCounting("closed");
+    for (let port = 1; port <= 100; port++) expect(syn(port, open)).toEqual([]);
+    expect([syn(201, closed), syn(202, closed)]).toEqual([[], []]);
+    expect(syn(203, open)).toEqual([]);
+    expect(syn(204, closed)).toEqual(["block vertical"]);
+    expect(detector.stats()).toMatchObject({ events: 104, listened: 101, listenerUnknown: 0 });
+  });
+
+  test("an attempt of which nobody looked up the port does not count, and is told apart", () => {
+    const { detector, syn } = createCounting("closed");
+    for (const port of [1, 2, 3, 4]) expect(syn(port, 0)).toEqual([]);
+    expect(syn(5, allowed | closed)).toEqual([]);
+    expect(detector.stats()).toMatchObject({ allowed: 1, listened: 0, listenerUnknown: 4 });
+  });
+
+  test("by default open and closed ports count alike", () => {
+    const { syn } = createCounting("all");
+    expect([syn(1, open), syn(2, closed), syn(3, 0)]).toEqual([[], [], ["block vertical"]]);
+  });
+});

@@ -29,6 +29,8 @@ export type DetectorConfig = {
   readonly maxQuietSources: number;
   /** How long a block lasts; 0 is until it is lifted. */
   readonly blockTtlUs: number;
+  /** "closed": only attempts on ports that are known to have no listener count. Default: all. */
+  readonly count?: "all" | "closed";
   /** A secret: who knows it can choose sources that evict one another. Results don't depend on it. */
   readonly seed: number;
 };
@@ -74,10 +76,13 @@ export type RuleStats = {
 };
 
 export type DetectorStats = {
-  /** Every event counts here once, and at most once in `allowed`, `quiet` and `beforeUnblock` together. */
+  /** Every event counts here once, and at most once in `allowed`, `listened`, `listenerUnknown`, `quiet` and `beforeUnblock` together. */
   readonly events: number;
   /** Not counted by any rule because the source is allow-listed. */
   readonly allowed: number;
+  /** Not counted because only closed ports count, and this one has a listener, or nobody looked. */
+  readonly listened: number;
+  readonly listenerUnknown: number;
   /** Ignored because the source is blocked. */
   readonly quiet: number;
   /** Ignored because they are no younger than the source's unblock. */
@@ -102,7 +107,7 @@ type ActiveRule = {
   readonly name: RuleName;
   readonly action: "block" | "alert";
   readonly window: DistinctWindow;
-  /** Until when the rule counts nothing of a source that it has alerted about. Without room if the rule blocks. */
+  /** Until when the rule counts nothing of a source that it has alerted about. */
   readonly coolDowns: DeadlineTable;
   coolingDown: number;
 };
@@ -117,6 +122,12 @@ export type AlertMark = {
 
 type Firing = { readonly rule: ActiveRule; readonly tuple: EventTuple };
 
+/** Sources of a rule that blocks whose alerts are held back while its blocks are. */
+const HELD_SOURCES = 4096;
+
+/** A time in which blocks are held back; both ends belong to it, and null is no end. */
+export type HoldPeriod = { readonly fromUs: number; readonly untilUs: number | null };
+
 /** Events that wait for memory together. More gain nothing: they would push one another out of the caches. */
 const GROUP_EVENTS = MAX_WARMED;
 
@@ -129,7 +140,8 @@ export function createDetector(config: DetectorConfig): Detector {
  * the sequence of calls; time is the events' own (see `DistinctWindow`), and the seed alters nothing as long as no table
  * has to evict.
  *
- * An event passes, in this order: the allow list (never counted), the last verdict on its source (see `VerdictMarks`:
+ * An event passes, in this order: the allow list (never counted), whether its port counts (see `count`),
+ * the last verdict on its source (see `VerdictMarks`:
  * nothing before its floor counts), then every rule that is on. If a rule fires and its
  * action is to block, the source is quiet from then on until the block ends or is lifted; when several such rules fire at
  * once, the first in the order vertical, horizontal, spread wins. If its action is to alert, the rule counts nothing of that
@@ -139,6 +151,7 @@ export function createDetector(config: DetectorConfig): Detector {
  */
 export class Detector {
   readonly #blockTtlUs: number;
+  readonly #count: "all" | "closed";
   readonly #rules: readonly ActiveRule[];
   readonly #marks: VerdictMarks;
   readonly #hash: TupleHash;
@@ -148,13 +161,17 @@ export class Detector {
   readonly #tuples = Array.from({ length: GROUP_EVENTS }, createEventTuple);
   #newestUs = -Infinity;
   #events = 0;
+  #holdPeriods: readonly HoldPeriod[] = [];
   #allowed = 0;
+  #listened = 0;
+  #listenerUnknown = 0;
   #quiet = 0;
   #beforeUnblock = 0;
 
   constructor(config: DetectorConfig) {
     assert(config.maxQuietSources >= 1, "a detector has to remember at least one verdict");
     this.#blockTtlUs = config.blockTtlUs;
+    this.#count = config.count ?? "all";
     this.#hash = new TupleHash(config.seed);
     this.#rules = ruleNames.flatMap((name) => activate(name, config));
     this.#marks = new VerdictMarks({
@@ -213,6 +230,11 @@ export class Detector {
     this.#coolDown({ rule, words: this.#alerted, issuedUs });
   }
 
+  /** Attempts within these times decide no block: the rule alerts instead. Takes the place of the times before. */
+  holdBlocks(periods: readonly HoldPeriod[]): void {
+    this.#holdPeriods = periods;
+  }
+
   /** What is held about a source. Walks all tables: for people who ask why, not for every event. */
   inspect(sourceKey: SourceKey): SourceState {
     const verdict = this.#marks.verdictOn(sourceKey);
@@ -230,6 +252,8 @@ export class Detector {
     return {
       events: this.#events,
       allowed: this.#allowed,
+      listened: this.#listened,
+      listenerUnknown: this.#listenerUnknown,
       quiet: this.#quiet,
       beforeUnblock: this.#beforeUnblock,
       late: rules.reduce((sum, [, { late }]) => sum + late, 0),
@@ -240,13 +264,14 @@ export class Detector {
     };
   }
 
-  /** Lays an event out as a tuple. False if it is from an allow-listed source. */
+  /** Lays an event out as a tuple. False if it is none that counts. */
   #admit(event: SynEvent, { words, times }: EventTuple): boolean {
     this.#events++;
     if ((event.flags & synFlags.allowed) !== 0) {
       this.#allowed++;
       return false;
     }
+    if (this.#count === "closed" && !this.#isOnClosedPort(event.flags)) return false;
     words[LEADING_PORT] = event.destinationPort;
     words[SOURCE] = event.s0;
     words[SOURCE + 1] = event.s1;
@@ -261,6 +286,14 @@ export class Detector {
     this.#hash.fill(words);
     times[TIME] = event.timeUs;
     return true;
+  }
+
+  /** What nobody has looked up does not count: no visitor is to be blocked for want of a look. */
+  #isOnClosedPort(flags: number): boolean {
+    if ((flags & synFlags.listenerKnown) === 0) this.#listenerUnknown++;
+    else if ((flags & synFlags.listener) !== 0) this.#listened++;
+    else return true;
+    return false;
   }
 
   #judge(tuple: EventTuple): readonly Detection[] | undefined {
@@ -300,16 +333,23 @@ export class Detector {
   #decide(tuple: EventTuple, fired: number): readonly Detection[] {
     const floorUs = tuple.times[FLOOR]!;
     const firing = this.#rules.filter((_, index) => (fired & (1 << index)) !== 0);
-    const blocking = firing.find(({ action }) => action === "block");
+    const isHeld = this.#isHeld(tuple.times[TIME]!);
+    const blocking = isHeld ? undefined : firing.find(({ action }) => action === "block");
     const detections = firing.flatMap((rule) => {
       tuple.times[FLOOR] = floorUs;
       // It has passed already; this is for the floor, which bounds the evidence.
       passesAlert(rule, tuple);
-      if (rule.action === "alert") return this.#alert({ rule, tuple });
+      if (rule.action === "alert" || isHeld) return this.#alert({ rule, tuple });
       return rule === blocking ? this.#block({ rule, tuple }) : [];
     });
     for (const { window } of firing) window.releaseOutlived(tuple);
     return detections;
+  }
+
+  #isHeld(timeUs: number): boolean {
+    return this.#holdPeriods.some(({ fromUs, untilUs }) => {
+      return timeUs >= fromUs && (untilUs === null || timeUs <= untilUs);
+    });
   }
 
   #block(firing: Firing): Detection[] {
@@ -317,13 +357,16 @@ export class Detector {
     const issuedUs = firing.tuple.times[TIME]!;
     const expiresUs = this.#blockTtlUs === 0 ? undefined : issuedUs + this.#blockTtlUs;
     this.applyVerdict({ kind: "block", sourceKey, issuedUs, expiresUs });
-    return [detectionOf(firing, expiresUs ?? Infinity)];
+    return [detectionOf(firing, { action: "block", quietUntilUs: expiresUs ?? Infinity })];
   }
 
   #alert(firing: Firing): Detection {
     const { rule, tuple } = firing;
     const issuedUs = tuple.times[TIME]!;
-    const detection = detectionOf(firing, issuedUs + rule.window.windowUs);
+    const detection = detectionOf(firing, {
+      action: "alert",
+      quietUntilUs: issuedUs + rule.window.windowUs,
+    });
     this.#coolDown({ rule, words: tuple.words, issuedUs });
     return detection;
   }
@@ -361,7 +404,8 @@ function activate(name: RuleName, config: DetectorConfig): ActiveRule[] {
   if (action === "off") return [];
   const { capacity, maxQuietSources } = config;
   const window = new DistinctWindow({ capacity, threshold, windowUs, layout: ruleLayouts[name] });
-  const coolDowns = new DeadlineTable(action === "alert" ? maxQuietSources : 0);
+  const room = action === "alert" ? maxQuietSources : Math.min(maxQuietSources, HELD_SOURCES);
+  const coolDowns = new DeadlineTable(room);
   return [{ name, action, window, coolDowns, coolingDown: 0 }];
 }
 
@@ -370,10 +414,13 @@ function statsOf({ window, coolingDown }: ActiveRule): RuleStats {
   return { late, evictedLive, trackedKeys, keyLimit, coolingDown };
 }
 
-function detectionOf({ rule, tuple }: Firing, quietUntilUs: number): Detection {
+function detectionOf(
+  { rule, tuple }: Firing,
+  { action, quietUntilUs }: Pick<Detection, "action" | "quietUntilUs">,
+): Detection {
   return {
     rule: rule.name,
-    action: rule.action,
+    action,
     sourceKey: addressAt(tuple.words, SOURCE),
     event: decidingEventOf(tuple),
     evidence: evidenceOf(rule, tuple),

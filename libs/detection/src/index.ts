@@ -1,3 +1,4 @@
+export * from "./breaker.ts";
 export * from "./announce.ts";
 export * from "./cut-to-source-key.ts";
 export * from "./detector.ts";

@@ -120,6 +120,12 @@ export const catalogue = {
     labels: {},
     help: "Connection attempts that no rule counted because their source is allow-listed",
   }),
+  packetwatch_detector_uncounted_events_total: counter({
+    services: detector,
+    unit: "events",
+    labels: { reason: ["listener", "listener_unknown"] },
+    help: "Connection attempts that no rule counted because only closed ports count (PW_COUNT): the port has a listener, or its host's capture did not look",
+  }),
   packetwatch_detector_quiet_events_total: counter({
     services: detector,
     unit: "events",
@@ -198,13 +204,20 @@ export const catalogue = {
     services: detector,
     unit: "failures",
     labels: { reason: ["stream_full", "refused", "queue_full", "breaker"] },
-    help: "Verdicts and alerts that were given up: no room in the verdict list (PW_MAX_VERDICTS), refused for good, or too many waited for NATS",
+    help: "Verdicts and alerts that were given up: no room in the verdict list (PW_MAX_VERDICTS), refused for good, too many waited for NATS, or held back or withdrawn while the breaker is open",
   }),
   packetwatch_detector_publish_retries_total: counter({
     services: detector,
     unit: "retries",
     labels: {},
     help: "Verdicts and alerts that NATS did not acknowledge in time; they are published again",
+  }),
+  packetwatch_breaker_open: gauge({
+    services: detector,
+    unit: "1",
+    labels: {},
+    aggregator: "max",
+    help: "1 while detectors block nobody because there were too many blocks (PW_MAX_BLOCKS_PER_MINUTE, PW_MAX_BLOCKED); alerts go on",
   }),
   packetwatch_detector_owned_shards: gauge({
     services: detector,

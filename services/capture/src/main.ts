@@ -93,7 +93,7 @@ function sensorOptions(config: Config<"capture">) {
     blockedEntries: config.blockedEntries,
     allowedEntries: config.allowedEntries,
     ipv6SourceBits: config.ipv6SourceBits,
-    listenerLookup: config.listenerLookup,
+    listenerLookup: config.listenerLookup || config.count === "closed",
     enforce: config.enforce,
     allowed: config.whitelistSelf
       ? [...ownAddresses(config.interfaces), ...config.allow]

@@ -5,6 +5,10 @@ export type Announcement = {
   readonly messageId: string;
   /** Whole seconds the message is kept; 0: until another takes its place. */
   readonly ttlSeconds: number;
+  /** It is stored only behind this message of its subject; where another has come, it is not needed. */
+  readonly lastSubjectSequence?: number;
+  /** What is published in its place where detectors may not block; only blocks have it. */
+  readonly whenHeld?: () => Announcement;
   /** Called once it is stored. */
   readonly onStored: () => void;
   /** Called once it is given up. */

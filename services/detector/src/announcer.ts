@@ -1,6 +1,7 @@
-import { type Bus, BusError, publishAcknowledged } from "@packetwatch/bus";
+import { type Bus, BusError, isOvertaken, publishAcknowledged } from "@packetwatch/bus";
 import type { Config } from "@packetwatch/config";
 import {
+  type Alert,
   alertSubject,
   encodeAlert,
   encodeVerdict,
@@ -19,6 +20,7 @@ import {
 import { parsePrefix } from "@packetwatch/net";
 import { type Logger, LossReporter } from "@packetwatch/runtime";
 import { type Announcement, AnnouncementQueue, type DropReason } from "./announcement-queue.ts";
+import type { BreakerControl } from "./breaker-control.ts";
 import type { BatchOrigin } from "./shard-feed.ts";
 import type { DetectorTelemetry } from "./telemetry.ts";
 
@@ -37,6 +39,7 @@ export type AnnouncerOptions = {
   readonly instance: string;
   readonly rules: RulesConfig;
   readonly detector: Pick<Detector, "applyVerdict">;
+  readonly breaker: Pick<BreakerControl, "isOpen" | "noteHeld">;
   readonly telemetry: DetectorTelemetry;
   readonly logger: Logger;
 };
@@ -66,6 +69,10 @@ export class Announcer {
     }
   }
 
+  push(announcement: Announcement): void {
+    this.#queue.push(announcement);
+  }
+
   /** Resolves when all is stored; the caller bounds the wait. */
   close(): Promise<void> {
     return this.#queue.close();
@@ -77,12 +84,12 @@ export class Announcer {
     const { rule, action, quietUntilUs } = detection;
     const windowSeconds = rules[rule].windowUs / 1e6;
     const context = { ...origin, decidedBy: `detector/${instance}`, windowSeconds };
-    const onStored = () => telemetry.announced(detection);
+    const stored = { action };
+    const onStored = () => telemetry.announced({ ...detection, ...stored });
+    const createOfAlert = () => createAlertAnnouncement(createAlert(detection, context), onStored);
     if (action === "alert") {
-      const alert = createAlert(detection, context);
-      const subject = alertSubject(rule, parsePrefix(alert.source));
-      const message = { subject, payload: encodeAlert(alert), messageId: alert.id, ttlSeconds: 0 };
-      return { ...message, onStored, onRefused: () => undefined };
+      if (rules[rule].action === "block") this.#options.breaker.noteHeld(Date.now() * 1000);
+      return createOfAlert();
     }
     const nowUs = Date.now() * 1000;
     if (quietUntilUs < nowUs) return undefined;
@@ -97,7 +104,32 @@ export class Announcer {
       }),
       onStored,
       onRefused: () => this.#forget(detection),
+      whenHeld: () => {
+        stored.action = "alert";
+        this.#hold(detection);
+        return createOfAlert();
+      },
     };
+  }
+
+  /** A block that is held back must not keep its source quiet. */
+  #hold({ sourceKey, event }: Detection): void {
+    const { detector, breaker } = this.#options;
+    detector.applyVerdict({ kind: "unblock", sourceKey, issuedUs: event.timeUs });
+    breaker.noteHeld(Date.now() * 1000);
+  }
+
+  async #store(announcement: Announcement): Promise<void> {
+    const { bus, breaker } = this.#options;
+    const held = breaker.isOpen ? announcement.whenHeld?.() : undefined;
+    const { subject, payload, messageId, ttlSeconds, lastSubjectSequence } = held ?? announcement;
+    const expected = lastSubjectSequence === undefined ? {} : { lastSubjectSequence };
+    try {
+      await publishAcknowledged(bus, subject, payload, { messageId, ttlSeconds, ...expected });
+    } catch (error) {
+      // Another detector, or an operator, was first.
+      if (!isOvertaken(error)) throw error;
+    }
   }
 
   /** Nobody blocks the source: after a while it counts anew. */
@@ -109,9 +141,7 @@ export class Announcer {
   #createQueue(): AnnouncementQueue {
     const { bus, telemetry, logger } = this.#options;
     return new AnnouncementQueue({
-      publish: async ({ subject, payload, messageId, ttlSeconds }) => {
-        await publishAcknowledged(bus, subject, payload, { messageId, ttlSeconds });
-      },
+      publish: (announcement) => this.#store(announcement),
       judge: (error) => {
         // A bus that was closed takes nothing any more.
         if (!(error instanceof BusError) || bus.connection.isClosed()) return "refused";
@@ -142,4 +172,15 @@ export class Announcer {
       now: Date.now,
     });
   }
+}
+
+function createAlertAnnouncement(alert: Alert, onStored: () => void): Announcement {
+  return {
+    subject: alertSubject(alert.rule, parsePrefix(alert.source)),
+    payload: encodeAlert(alert),
+    messageId: alert.id,
+    ttlSeconds: 0,
+    onStored,
+    onRefused: () => undefined,
+  };
 }

@@ -10,10 +10,16 @@ import {
 } from "@packetwatch/detection";
 import type { Logger } from "@packetwatch/runtime";
 import { Announcer } from "./announcer.ts";
+import { BreakerControl } from "./breaker-control.ts";
 import { KnownDecisions } from "./known-decisions.ts";
 import { ShardFeed } from "./shard-feed.ts";
 import { ShardReaders } from "./shard-readers.ts";
 import type { DetectorTelemetry } from "./telemetry.ts";
+
+const BREAKER_OPEN =
+  "the breaker is open: too many blocks; detectors alert and block nobody until it closes (packetwatch breaker close, PW_MAX_BLOCKS_PER_MINUTE, PW_MAX_BLOCKED)";
+/** How often is asked whether an open breaker may close. */
+const BREAKER_INTERVAL_MS = 500;
 
 export type DetectingOptions = {
   readonly bus: Bus;
@@ -32,6 +38,8 @@ export class Detecting {
   readonly #detector: Detector;
   readonly #feed: ShardFeed;
   readonly #announcer: Announcer;
+  readonly #breaker: BreakerControl;
+  readonly #timer: NodeJS.Timeout;
   readonly #known: KnownDecisions;
   readonly #shards: ShardReaders;
   #membership: GroupMembership | undefined;
@@ -45,9 +53,16 @@ export class Detecting {
       capacity: config.detectorCapacity,
       maxQuietSources: config.maxVerdicts,
       blockTtlUs: Math.round(config.blockTtlSeconds * 1e6),
+      count: config.count,
       seed: randomInt(2 ** 47),
     });
-    this.#announcer = new Announcer({ ...options, rules, detector: this.#detector });
+    this.#breaker = this.#createBreaker();
+    this.#announcer = new Announcer({
+      ...options,
+      rules,
+      detector: this.#detector,
+      breaker: this.#breaker,
+    });
     this.#feed = new ShardFeed({
       detector: this.#detector,
       onDetections: (detections, origin) => this.#announcer.announce(detections, origin),
@@ -55,6 +70,7 @@ export class Detecting {
     });
     this.#known = new KnownDecisions({
       ...options,
+      breaker: this.#breaker,
       detector: this.#detector,
       longestWindowSeconds: longestWindowSeconds(config),
       onRejected: telemetry.rejected,
@@ -64,7 +80,9 @@ export class Detecting {
       onBatch: (payload) => this.#feed.take(payload),
       onGap: telemetry.discarded,
     });
+    this.#timer = setInterval(() => this.#breaker.tend(Date.now() * 1000), BREAKER_INTERVAL_MS);
     telemetry.observe({
+      isBreakerOpen: () => this.#breaker.isOpen,
       detector: this.#detector,
       lags: () => this.#shards.lags(),
       unread: () => this.#shards.unread(),
@@ -92,10 +110,28 @@ export class Detecting {
   }
 
   async close(): Promise<void> {
+    clearInterval(this.#timer);
     // Leaving first: the others take over while what is left here is finished.
     await this.#membership?.close();
     await this.#shards.close();
     await this.#known.close();
     await this.#announcer.close();
+  }
+
+  #createBreaker(): BreakerControl {
+    const { config, instance, telemetry, logger } = this.#options;
+    return new BreakerControl({
+      limits: { maxPerMinute: config.maxBlocksPerMinute, maxBlocked: config.maxBlocked },
+      quietUs: Math.round(config.breakerQuietSeconds * 1e6),
+      instance,
+      publish: (announcement) => this.#announcer.push(announcement),
+      onHold: (periods) => this.#detector.holdBlocks(periods),
+      onChanged: ({ state, reason, changedBy }) => {
+        if (state === "open") logger.error({ reason, changedBy }, BREAKER_OPEN);
+        else logger.warn({ reason, changedBy }, "the breaker is closed; detectors block again");
+      },
+      onHeld: telemetry.held,
+      onRejected: telemetry.rejected,
+    });
   }
 }

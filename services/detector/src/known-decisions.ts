@@ -1,4 +1,9 @@
-import { type Bus, StreamReader, type StreamReaderOptions } from "@packetwatch/bus";
+import {
+  type Bus,
+  type StreamMessage,
+  StreamReader,
+  type StreamReaderOptions,
+} from "@packetwatch/bus";
 import {
   type Alert,
   alertLookBackSeconds,
@@ -12,13 +17,16 @@ import {
 } from "@packetwatch/contracts";
 import type { AlertMark, Detector, VerdictMark } from "@packetwatch/detection";
 import { parsePrefix } from "@packetwatch/net";
+import type { BreakerControl } from "./breaker-control.ts";
 import type { Logger } from "@packetwatch/runtime";
 
 const PREFETCH = 1000;
+const EVERYTHING = ">";
 
 export type KnownDecisionsOptions = {
   readonly bus: Bus;
   readonly detector: Pick<Detector, "applyVerdict" | "applyAlert">;
+  readonly breaker: Pick<BreakerControl, "take" | "completeList">;
   readonly longestWindowSeconds: number;
   readonly onRejected: (reason: ContractErrorCode, error: ContractError) => void;
   readonly logger: Logger;
@@ -36,14 +44,17 @@ export class KnownDecisions {
 
   constructor(options: KnownDecisionsOptions) {
     this.#options = options;
-    const { detector, longestWindowSeconds } = options;
+    const { breaker, detector, longestWindowSeconds } = options;
     const lookBackMs = alertLookBackSeconds(longestWindowSeconds) * 1000;
     const read = [
       this.#read({
         stream: streamNames.verdict,
-        filter: subjects.everyVerdict,
+        // Verdicts, and the breaker's state among them.
+        filter: EVERYTHING,
         start: { kind: "last_per_subject" },
+        isOthers: (message) => breaker.take(message),
         take: (payload) => detector.applyVerdict(createVerdictMark(decodeVerdict(payload))),
+        onCaughtUp: () => breaker.completeList(),
       }),
       this.#read({
         stream: streamNames.history,
@@ -59,7 +70,7 @@ export class KnownDecisions {
     await Promise.all(this.#readers.map((reader) => reader.close()));
   }
 
-  #read({ stream, filter, start, take }: Reading): Promise<void> {
+  #read({ stream, filter, start, isOthers, take, onCaughtUp }: Reading): Promise<void> {
     const { bus, logger } = this.#options;
     return new Promise((resolve) => {
       const reader = new StreamReader({
@@ -69,10 +80,15 @@ export class KnownDecisions {
         start,
         prefetch: PREFETCH,
         // The mark of a message that is gone changes nothing: what it said is known.
-        onMessage: ({ payload, markerReason }) => {
+        onMessage: (message) => {
+          const { payload, markerReason } = message;
+          if (isOthers?.(message)) return;
           if (markerReason === undefined) this.#orReject(() => take(payload));
         },
-        onCaughtUp: () => resolve(),
+        onCaughtUp: () => {
+          onCaughtUp?.();
+          resolve();
+        },
         logger,
       });
       this.#readers.push(reader);
@@ -90,7 +106,10 @@ export class KnownDecisions {
 }
 
 type Reading = Pick<StreamReaderOptions, "stream" | "filter" | "start"> & {
+  /** True for a message that is not for `take`. */
+  readonly isOthers?: (message: StreamMessage) => boolean;
   readonly take: (payload: Uint8Array) => void;
+  readonly onCaughtUp?: () => void;
 };
 
 /** The part of a verdict that a detector has to remember. */

@@ -9,6 +9,7 @@ import { createServiceMetrics, type ServiceMetrics } from "@packetwatch/telemetr
 /** What is read off the detector whenever telemetry is published. */
 export type DetectorReadings = {
   readonly detector: Detector;
+  readonly isBreakerOpen: () => boolean;
   /** Batches that wait in the stream, by shard that is owned here. */
   readonly lags: () => ReadonlyMap<number, number>;
   /** Shards that are owned here and can't be read at present. */
@@ -23,6 +24,8 @@ export type DetectorTelemetry = {
   readonly dropped: (reason: DropReason) => void;
   /** The stream discarded batches before this detector read them. */
   readonly discarded: (gap: Gap) => void;
+  /** A block was held back, or withdrawn, because the breaker is open. */
+  readonly held: () => void;
   readonly observe: (readings: DetectorReadings) => void;
   readonly publish: (bus: Bus, scope: Scope) => void;
 };
@@ -57,6 +60,9 @@ export function createDetectorTelemetry(options: DetectorTelemetryOptions): Dete
     failed: () => metrics.counter("packetwatch_detector_publish_retries_total").inc(),
     dropped: (reason) =>
       metrics.counter("packetwatch_detector_verdict_failures_total").inc({ reason }),
+    held: () => {
+      metrics.counter("packetwatch_detector_verdict_failures_total").inc({ reason: "breaker" });
+    },
     observe: (readings) => metrics.beforeRead(() => read(metrics, readings)),
     publish: (bus, scope) => {
       metrics.beforeRead(() => {
@@ -83,9 +89,13 @@ function countAnnounced(metrics: ServiceMetrics<"detector">, detection: Detectio
 
 function read(metrics: ServiceMetrics<"detector">, readings: DetectorReadings): void {
   const { detector } = readings;
+  metrics.gauge("packetwatch_breaker_open").set(readings.isBreakerOpen() ? 1 : 0);
   const stats = detector.stats();
   metrics.raise("packetwatch_detector_events_total", {}, stats.events);
   metrics.raise("packetwatch_detector_allowed_events_total", {}, stats.allowed);
+  const uncounted = "packetwatch_detector_uncounted_events_total";
+  metrics.raise(uncounted, { reason: "listener" }, stats.listened);
+  metrics.raise(uncounted, { reason: "listener_unknown" }, stats.listenerUnknown);
   metrics.raise("packetwatch_detector_quiet_events_total", {}, stats.quiet);
   metrics.raise("packetwatch_detector_before_unblock_events_total", {}, stats.beforeUnblock);
   metrics.raise("packetwatch_detector_late_events_total", {}, stats.late);

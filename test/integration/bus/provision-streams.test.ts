@@ -43,7 +43,7 @@ describe("provisionStreams", () => {
       max_age: 120e9,
     });
     expect(await configOf(streamNames.verdict)).toMatchObject({
-      subjects: ["packetwatch.v1.verdict.>"],
+      subjects: ["packetwatch.v1.verdict.>", "packetwatch.v1.breaker"],
       storage: "file",
       discard: "new",
       max_msgs: 500,

@@ -119,6 +119,13 @@ const channels = {
     },
     messages: { alertV1: ref("alertV1") },
   },
+  breaker: {
+    address: "packetwatch.v1.breaker",
+    summary: "Whether detectors may block",
+    description:
+      "In the stream PACKETWATCH_VERDICT, so that its order among the verdicts is known to all.",
+    messages: { breakerV1: ref("breakerV1") },
+  },
   applied: {
     address: "packetwatch.v1.applied.{host}",
     summary: "What an enforcer did with a verdict",
@@ -192,6 +199,7 @@ const operations = {
   publishSyns: send("syn", "capture publishes what XDP saw"),
   publishVerdict: send("verdict", "detector and the command publish verdicts"),
   publishAlert: send("alert", "detector alerts"),
+  publishBreaker: send("breaker", "detector opens and closes it; an operator may close it"),
   publishApplied: send("applied", "enforcer says what it did"),
   publishTelemetry: send("telemetry", "every service publishes its metrics"),
   announceDetector: send("detectors", "detector says that it lives"),
@@ -250,7 +258,12 @@ const verdictGone = {
   payload: { type: "string", maxLength: 0, description: "Empty" },
 };
 
-const bucketMessages = {
+const controlMessages = {
+  breakerV1: {
+    title: "Breaker, version 1",
+    payload: schemaOf("breaker.v1"),
+    examples: [{ name: "breaker", payload: examples.breaker }],
+  },
   allowEntryV1: {
     title: "Allow entry, version 1",
     payload: schemaOf("allow-entry.v1"),
@@ -327,7 +340,7 @@ function messages({ synBatchGrammar }: AsyncApiParts) {
       payload: schemaOf("host-blocks-reply.v1"),
       examples: [{ name: "reply", payload: examples.hostBlocksReply }],
     },
-    ...bucketMessages,
+    ...controlMessages,
     membership: {
       title: "A detector lives",
       contentType: "application/octet-stream",

@@ -2,6 +2,7 @@
 import type { Alert } from "../alert.v1.ts";
 import type { AllowEntry } from "../allow-entry.v1.ts";
 import type { Applied } from "../applied.v1.ts";
+import type { BreakerMessage } from "../breaker.v1.ts";
 import type { Enforcement } from "../enforcement.v1.ts";
 import type { HostBlocksReply, HostBlocksRequest } from "../host-blocks.v1.ts";
 import type { HostState } from "../host-state.v1.ts";
@@ -147,6 +148,17 @@ const hostState: HostState = {
   refused: 0,
 };
 
+const breaker: BreakerMessage = {
+  version: 1,
+  state: "open",
+  reason: "rate",
+  changedBy: "detector/web-1-77-0c9f2e6b1a3d",
+  changedUs: 1_619_623_685_000_250,
+  fromSequence: 1042,
+  lastHeldUs: 1_619_623_685_000_250,
+  periods: [{ fromUs: 1_619_623_675_000_250, untilUs: null }],
+};
+
 export const exampleMessages = {
   block,
   operatorBlock,
@@ -159,4 +171,5 @@ export const exampleMessages = {
   allowEntry,
   enforcement,
   hostState,
+  breaker,
 };

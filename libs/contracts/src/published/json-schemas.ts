@@ -2,6 +2,7 @@ import { z } from "zod";
 import { alertSchema } from "../alert.v1.ts";
 import { allowEntrySchema } from "../allow-entry.v1.ts";
 import { appliedSchema } from "../applied.v1.ts";
+import { breakerSchema } from "../breaker.v1.ts";
 import { enforcementSchema } from "../enforcement.v1.ts";
 import { hostBlocksReplySchema, hostBlocksRequestSchema } from "../host-blocks.v1.ts";
 import { hostStateSchema } from "../host-state.v1.ts";
@@ -13,6 +14,7 @@ export const jsonMessages = {
   "alert.v1": { title: "Alert, version 1", schema: alertSchema },
   "allow-entry.v1": { title: "Allow entry, version 1", schema: allowEntrySchema },
   "applied.v1": { title: "Applied, version 1", schema: appliedSchema },
+  "breaker.v1": { title: "Breaker, version 1", schema: breakerSchema },
   "enforcement.v1": { title: "Enforcement, version 1", schema: enforcementSchema },
   "host-blocks-reply.v1": {
     title: "Host blocks reply, version 1",

@@ -165,6 +165,7 @@ const examples: readonly (readonly [JsonMessageName, keyof typeof exampleMessage
   ["allow-entry.v1", "allowEntry"],
   ["enforcement.v1", "enforcement"],
   ["host-state.v1", "hostState"],
+  ["breaker.v1", "breaker"],
 ];
 
 describe.each(examples)("schema %s and example %s", (name, example) => {
@@ -185,7 +186,7 @@ describe.each(examples)("schema %s and example %s", (name, example) => {
   it.each(Object.keys(message))("agree with the codec about a message without %s", (member) => {
     const without = withMember(message, [member], undefined);
     const json = JSON.parse(JSON.stringify(without)) as unknown;
-    const optional = member === "reason" || member === "comment";
+    const optional = member === "comment" || (member === "reason" && name === "verdict.v1");
     expect(isValid(json)).toBe(optional);
     expect(jsonMessages[name].schema.safeParse(json).success).toBe(optional);
   });

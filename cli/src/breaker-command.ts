@@ -1,0 +1,109 @@
+/** `packetwatch breaker`: whether detectors may block. */
+import { type Bus, isOvertaken, publishAcknowledged, readLastMessages } from "@packetwatch/bus";
+import { type Environment, environment, loadConfig } from "@packetwatch/config";
+import {
+  type BreakerMessage,
+  closedBreaker,
+  decodeBreaker,
+  encodeBreaker,
+  streamNames,
+  subjects,
+} from "@packetwatch/contracts";
+import type { Command } from "commander";
+import { withBus } from "./block-list/with-bus.ts";
+import { CliError } from "./cli-error.ts";
+import { operatorName } from "./operator-name.ts";
+import { jsonOption, timeoutOption } from "./options.ts";
+import { jsonText, printable } from "./printable.ts";
+import { LocalTime } from "./tail/time-text.ts";
+import { print } from "./terminal.ts";
+
+type BreakerFlags = { readonly timeout: number; readonly json?: true };
+
+export function breakerCommand(program: Command, from: Environment = environment): void {
+  const breaker = program
+    .command("breaker")
+    .description("show, or close, what stops detectors that block too much")
+    .addHelpText("after", breakerHelp);
+  breaker
+    .command("show")
+    .description("say whether it is open, since when and why")
+    .addOption(timeoutOption())
+    .addOption(jsonOption())
+    .action((flags: BreakerFlags) => show(flags, from));
+  breaker
+    .command("close")
+    .description("let detectors block again; what they held back stays unblocked")
+    .addOption(timeoutOption())
+    .addOption(jsonOption())
+    .action((flags: BreakerFlags) => close(flags, from));
+}
+
+const breakerHelp = `
+It opens when detectors block more than PW_MAX_BLOCKS_PER_MINUTE sources, or more than
+PW_MAX_BLOCKED are blocked in all. While it is open they alert and block nobody; operators
+can. It closes by itself when nobody was to be blocked for PW_BREAKER_QUIET seconds.
+
+Examples:
+  packetwatch breaker show
+  packetwatch breaker close
+`;
+
+async function show(flags: BreakerFlags, from: Environment): Promise<void> {
+  const config = loadConfig("cli", from);
+  const timeoutMs = flags.timeout * 1000;
+  const work = (bus: Bus) => readBreaker(bus, timeoutMs);
+  const read = await withBus({ config, command: "breaker", timeoutMs, work });
+  if (flags.json) print(jsonText(read?.message ?? { state: "closed" }));
+  else print(describe(read?.message));
+}
+
+async function close(flags: BreakerFlags, from: Environment): Promise<void> {
+  const config = loadConfig("cli", from);
+  const timeoutMs = flags.timeout * 1000;
+  const changedBy = operatorName(config.host, from);
+  const work = async (bus: Bus) => closeBreaker(bus, await readBreaker(bus, timeoutMs), changedBy);
+  const message = await withBus({ config, command: "breaker close", timeoutMs, work });
+  print(flags.json ? jsonText(message) : "closed; detectors block again");
+}
+
+type Read = { readonly message: BreakerMessage; readonly sequence: number };
+
+async function closeBreaker(
+  bus: Bus,
+  read: Read | undefined,
+  changedBy: string,
+): Promise<BreakerMessage> {
+  if (read?.message.state !== "open") throw new CliError("NOT_OPEN", "the breaker is not open");
+  const change = { reason: "operator", changedBy, changedUs: Date.now() * 1000 } as const;
+  const message = closedBreaker(read.message, change);
+  const options = { lastSubjectSequence: read.sequence };
+  try {
+    await publishAcknowledged(bus, subjects.breaker, encodeBreaker(message), options);
+    return message;
+  } catch (error) {
+    if (!isOvertaken(error)) throw error;
+    const detail = "the breaker changed meanwhile; try again, or see 'packetwatch breaker show'";
+    throw new CliError("OVERTAKEN", detail, { cause: error });
+  }
+}
+
+async function readBreaker(bus: Bus, timeoutMs: number): Promise<Read | undefined> {
+  const options = { stream: streamNames.verdict, filter: subjects.breaker, timeoutMs };
+  const [last] = await readLastMessages(bus, options);
+  return last && { message: decodeBreaker(last.payload), sequence: last.sequence };
+}
+
+const reasonTexts = {
+  rate: "more than PW_MAX_BLOCKS_PER_MINUTE blocks in a minute",
+  total: "more than PW_MAX_BLOCKED blocks in all",
+  quiet: "nobody was to be blocked for PW_BREAKER_QUIET seconds",
+  operator: "an operator closed it",
+} as const satisfies Record<BreakerMessage["reason"], string>;
+
+function describe(message: BreakerMessage | undefined): string {
+  if (message === undefined) return "closed; it was never open";
+  const { state, changedUs, changedBy, reason } = message;
+  const since = new LocalTime().format(changedUs);
+  return `${state} since ${since} (${printable(changedBy)}): ${reasonTexts[reason]}`;
+}
