@@ -9,12 +9,20 @@ RUN apt-get update \
  && apt-get install --yes --no-install-recommends clang libbpf-dev linux-libc-dev make \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 WORKDIR /src
-COPY . .
+COPY .npmrc Makefile package.json package-lock.json tsconfig.json ./
+COPY bench bench
+COPY bpf bpf
+COPY cli cli
+COPY libs libs
+COPY scripts scripts
+COPY services services
+COPY test test
 RUN --mount=type=cache,target=/root/.npm npm ci
 RUN make --silent build/packetwatch.bpf.o build/.programs
 
 # The suites need the packages that they are run and checked with.
 FROM build AS build-tests
+COPY . .
 RUN make --silent build/.suites
 
 # capture, detector, enforcer, metrics and the command: their bundles share all but a few hundred kilobytes.
@@ -44,12 +52,10 @@ COPY deploy/nats /etc/nats
 USER 1000:1000
 CMD ["nats-server", "--config", "/etc/nats/docker.conf"]
 
-# The suites with what they scan: nginx, and the tools that ask it.
-FROM packetwatch AS tester
-USER root
+# The suites with what they scan and run with: nginx, curl, and the compiler, which unit tests call.
+FROM build-tests AS tester
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends curl iproute2 nginx-light \
+ && apt-get install --yes --no-install-recommends curl iproute2 nginx-light procps \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
-WORKDIR /src
-COPY --from=build-tests /src ./
+USER node
 CMD ["bash"]

@@ -32,8 +32,10 @@ BENCH_SOURCES = $(shell find bench -name '*.ts' -not -path '*/node_modules/*')
 BENCH_OBJECTS := $(patsubst bench/bpf/%.bpf.c,$(BUILD)/bench-%.bpf.o,$(wildcard bench/bpf/*.bpf.c))
 BUILD_INPUTS := scripts/build.mjs package-lock.json tsconfig.json
 
-.PHONY: help setup setup-build setup-test build build-tests run run-log stop test lint typecheck format format-check \
-	unit-test kernel-test integration-test sbom fuzz install e2e-black e2e-white e2e-netns chaos docs clean distclean \
+RUNTIME_VERBS := build-app build-test exec-app exec-test run run-log stop unit-test e2e-black e2e-white clean
+
+.PHONY: $(RUNTIME_VERBS) $(addprefix native-,$(RUNTIME_VERBS)) build-all help setup setup-build setup-test build build-tests test lint typecheck format format-check \
+	kernel-test integration-test docker-test sbom fuzz install e2e-netns chaos docs distclean \
 	build-bench bench bench-page $(BENCHES)
 
 help: ## Print this help
@@ -48,6 +50,7 @@ help: ## Print this help
 	@echo "  PW_PORTSCAN_PORT_THRESHOLD=3    distinct ports that make a source a scanner"
 	@echo "  PW_PROMETHEUS_PORT=9090         port of http://localhost:9090/metrics"
 	@echo "  PW_WHITELIST_SELF=True          never block the addresses of the watched interfaces"
+	@echo "  PW_RUNTIME=docker|native        in containers, or not; without it, in containers where an engine answers"
 	@echo
 	@echo "All variables are in docs/variables.md."
 
@@ -99,17 +102,42 @@ $(BUILD)/.benches: $(TYPESCRIPT) $(SUITES) $(BENCH_SOURCES) $(BUILD_INPUTS)
 	@$(ONE_AT_A_TIME) node scripts/build.mjs --bench
 	@touch $@
 
-run: build ## Start NATS and the four services in the background
+run: ## Start NATS and the services in the background
+run-log: ## Start them, and print the console table until Ctrl-C
+stop: ## Stop everything and detach XDP
+build-app: ## Build the product: its image, or natively
+build-test: ## Build what the end-to-end suites run in
+build-all: build-app build-test ## Both
+exec-app: ## A shell where the product is, without running it
+exec-test: ## A shell where the suites are
+unit-test: ## Run the unit tests
+e2e-black: ## Scan nginx on a loopback and see the scanner blocked
+e2e-white: ## The same with the own addresses whitelisted: nobody is blocked
+clean: ## Stop, and remove what was built and run
+
+# In containers where a Docker Engine answers, natively elsewhere; PW_RUNTIME=docker|native decides it.
+$(RUNTIME_VERBS):
+	@exec ./scripts/runtime.sh $@
+
+native-build-app: build
+
+native-build-test: build-tests
+
+native-exec-app native-exec-test: native-exec-%: build
+	@mkdir -p $(TOOLS)/bin && ln -sfn ../../build/packetwatch.js $(TOOLS)/bin/packetwatch
+	@PATH="$(CURDIR)/$(TOOLS)/bin:$(CURDIR)/node_modules/.bin:$$PATH" ./scripts/as-root.sh bash
+
+native-run: build
 	@exec $(RUN) up --detach
 
-run-log: build ## Start them, and print the console table until Ctrl-C
+native-run-log: build
 	@exec $(RUN) up
 
-stop: ## Stop everything and detach XDP
+native-stop:
 	@test ! -e $(BUILD)/packetwatch.js || exec $(RUN) down
 
 test: setup-test build build-tests build-bench ## Run everything: format, lint, types, unit, kernel, integration, end-to-end, benches in small
-	@exec ./scripts/as-root.sh node scripts/test.mjs
+	@exec ./scripts/as-root.sh ./scripts/with-engine.sh node scripts/test.mjs
 
 lint: setup-build ## Lint the TypeScript, with types
 	@node_modules/.bin/oxlint --type-aware
@@ -125,7 +153,7 @@ format-check: setup-test
 	@node_modules/.bin/oxfmt --check
 	@clang-format --dry-run -Werror bpf/*.c bpf/*.h
 
-unit-test: setup-build ## Run the unit tests
+native-unit-test: setup-build
 	@$(VITEST) --project unit
 
 kernel-test: setup-test build ## Run the XDP program on built packets, on veth and on lo
@@ -134,11 +162,11 @@ kernel-test: setup-test build ## Run the XDP program on built packets, on veth a
 integration-test: setup-test build ## Run the services against a real NATS
 	@./scripts/as-root.sh $(VITEST) --project integration
 
-e2e-black: build-tests ## Scan nginx on lo and see the scanner blocked
-	@./scripts/as-root.sh node $(BUILD)/test/e2e-black.js
+native-e2e-black native-e2e-white: native-%: build-tests
+	@./scripts/as-root.sh node $(BUILD)/test/$*.js
 
-e2e-white: build-tests ## The same with the own addresses whitelisted: nobody is blocked
-	@./scripts/as-root.sh node $(BUILD)/test/e2e-white.js
+docker-test: build-tests ## Run the stack of docker-compose.yml on a Docker Engine, its own where none runs
+	@./scripts/as-root.sh ./scripts/with-engine.sh bash -c 'scripts/docker/images.sh && exec $(VITEST) --project docker'
 
 e2e-netns: build-tests ## Scan with nmap, masscan and hping3 between network namespaces; print the table
 	@./scripts/as-root.sh node $(BUILD)/test/scanners.js
@@ -178,7 +206,7 @@ install: build ## Install programs, command and systemd units under DESTDIR and 
 		> $(DESTDIR)$(UNITDIR)/$$(basename $$unit); done
 	@echo "install: $(DESTDIR)$(LIBDIR), $(DESTDIR)$(PREFIX)/bin/packetwatch, $(DESTDIR)$(UNITDIR)"
 
-clean: stop ## Stop, and remove what was built and run
+native-clean: native-stop
 	@rm -rf $(BUILD)
 	@test ! -e .run -a ! -e test-results || ./scripts/as-root.sh rm -rf .run test-results
 

@@ -31,6 +31,7 @@ export default defineConfig({
           maxWorkers: 3,
         },
       },
+      { test: { name: "docker", include: ["test/docker/**/*.test.ts"], ...oneAtATime } },
       {
         test: {
           name: "e2e",

@@ -56,7 +56,8 @@ const options = (entryPoints, banner) => ({
   sourcemap: "linked",
   // Node keeps the map of what it runs in memory; a stack trace needs the positions, not the text.
   sourcesContent: false,
-  external: ["koffi"],
+  // What is native, and what has native parts: found in node_modules.
+  external: ["koffi", "testcontainers"],
   banner: { js: banner },
   logLevel: "error",
 });

@@ -5,8 +5,8 @@ export type Disturbable = {
   kill(): Promise<void>;
   stop(): Promise<void>;
   start(): Promise<void> | void;
-  pause(): void;
-  resume(): void;
+  pause(): Promise<void>;
+  resume(): Promise<void>;
 };
 
 /** A start and its retries, on a machine that has other things to do. */
@@ -51,12 +51,12 @@ export class Member implements Disturbable {
     if (code !== null && code !== 0) this.#badExits.push(code);
   }
 
-  pause(): void {
+  async pause(): Promise<void> {
     this.requireRunning();
     this.#current.pause();
   }
 
-  resume(): void {
+  async resume(): Promise<void> {
     this.#current.resume();
   }
 

@@ -61,7 +61,7 @@ async function disturb({ kind, target, forMs }: Disturbance, site: ChaosSite): P
   if (!disturbed) throw new Error(`there is no ${target}`);
   await disturbed[kind]();
   await delay(forMs);
-  if (kind === "pause") disturbed.resume();
+  if (kind === "pause") await disturbed.resume();
   else await disturbed.start();
 }
 

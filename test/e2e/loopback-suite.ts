@@ -2,15 +2,14 @@ import { setTimeout as delay } from "node:timers/promises";
 import { connectBus } from "@packetwatch/bus";
 import type { Cleanup } from "../support/cleanup.ts";
 import { waitUntil } from "../support/eventually.ts";
-import { type Fleet, type FleetHost, startFleet } from "../support/fleet.ts";
 import { metricTotal, readMetrics } from "../support/metrics-page.ts";
 import { startNginx } from "../support/nginx.ts";
-import type { PinnedPacketwatch } from "../support/pinned-packetwatch.ts";
 import { RecordingLogger } from "../support/recording-logger.ts";
 import { runSuite } from "../support/run-suite.ts";
 import { StepReport } from "../support/step-report.ts";
 import { VerdictTap } from "../support/taps.ts";
 import { visit } from "../support/visit.ts";
+import { joinStack, type LoopbackHost, startLoopbackHost } from "./loopback-host.ts";
 
 export type LoopbackSuite = {
   readonly name: string;
@@ -27,7 +26,6 @@ const WINDOW_SECONDS = 1;
 /** Longer than the window: what came before no longer counts. */
 const PAUSE_MS = 1500;
 const HAMMER_CONNECTIONS = 50;
-const METRICS_PORT = 9090;
 /** Kernel counters are published once a second, and the detector's too. */
 const TELEMETRY_TIMEOUT_MS = 5000;
 const BLOCK_TIMEOUT_MS = 5000;
@@ -46,23 +44,16 @@ export function runLoopbackSuite(suite: LoopbackSuite): Promise<void> {
 }
 
 async function startSite(suite: LoopbackSuite, cleanup: Cleanup): Promise<Site> {
-  const fleet = await startFleet(cleanup);
-  const settings = {
-    PW_WHITELIST_SELF: suite.whitelistSelf,
-    PW_PORTSCAN_TIME_THRESHOLD: String(WINDOW_SECONDS),
-  };
-  const host = fleet.addHost("host", { settings });
-  cleanup.own(await startNginx({ namespace: host.namespace, ports: PORTS, answer: "pong" }));
-  await host.start("capture", "detector", "enforcer");
-  // Beside NATS, so that a scrape of its page is no connection on the watched loopback.
-  await fleet.start("metrics", { PW_PROMETHEUS_PORT: String(METRICS_PORT) });
-  const verdicts = cleanup.own(await tapVerdicts(fleet, cleanup));
-  return new Site(host, cleanup.own(host.pinned("lo")), verdicts);
-}
-
-async function tapVerdicts(fleet: Fleet, cleanup: Cleanup): Promise<VerdictTap> {
-  const options = { servers: [fleet.nats.url], name: "test", logger: new RecordingLogger() };
-  return new VerdictTap(cleanup.own(await connectBus(options)));
+  const host = process.env["STACK_METRICS_URL"]
+    ? await joinStack(cleanup)
+    : await startLoopbackHost(cleanup, {
+        PW_WHITELIST_SELF: suite.whitelistSelf,
+        PW_PORTSCAN_TIME_THRESHOLD: String(WINDOW_SECONDS),
+      });
+  cleanup.own(await startNginx({ namespace: host.place, ports: PORTS, answer: "pong" }));
+  const options = { servers: [host.natsUrl], name: "test", logger: new RecordingLogger() };
+  const verdicts = cleanup.own(new VerdictTap(cleanup.own(await connectBus(options))));
+  return new Site(host, verdicts);
 }
 
 async function runSteps(suite: LoopbackSuite, site: Site, report: StepReport): Promise<void> {
@@ -106,7 +97,7 @@ async function runSteps(suite: LoopbackSuite, site: Site, report: StepReport): P
   );
   await report.step(
     {
-      does: `read conn_count_total from http://localhost:${METRICS_PORT}/metrics`,
+      does: `read conn_count_total from ${site.host.metricsUrl}`,
       expects: String(site.connections),
     },
     async () => String(await site.connectionCount()),
@@ -115,14 +106,12 @@ async function runSteps(suite: LoopbackSuite, site: Site, report: StepReport): P
 
 /** The host under test, and the count of the connections that were made to it. */
 class Site {
-  readonly host: FleetHost;
-  readonly #pinned: PinnedPacketwatch;
+  readonly host: LoopbackHost;
   readonly #verdicts: VerdictTap;
   #connections = 0;
 
-  constructor(host: FleetHost, pinned: PinnedPacketwatch, verdicts: VerdictTap) {
+  constructor(host: LoopbackHost, verdicts: VerdictTap) {
     this.host = host;
-    this.#pinned = pinned;
     this.#verdicts = verdicts;
   }
 
@@ -132,7 +121,7 @@ class Site {
 
   visit(port: number): Promise<string> {
     this.#connections++;
-    return visit({ from: this.host.namespace, address: "127.0.0.1", port });
+    return visit({ from: this.host.place, address: "127.0.0.1", port });
   }
 
   async visitFast(): Promise<string> {
@@ -154,34 +143,33 @@ class Site {
   async hammer(): Promise<void> {
     this.#connections += HAMMER_CONNECTIONS;
     const target = { address: "127.0.0.1", port: ONE_PORT, times: HAMMER_CONNECTIONS };
-    const answers = await visit({ from: this.host.namespace, ...target });
+    const answers = await visit({ from: this.host.place, ...target });
     if (answers !== "pong".repeat(HAMMER_CONNECTIONS)) throw new Error(`got ${answers}`);
   }
 
   async blocked(source: string): Promise<void> {
     const waitOptions = { timeoutMs: BLOCK_TIMEOUT_MS, what: `${source} to be blocked` };
-    await waitUntil(() => this.#pinned.maps.blockOf(source), waitOptions);
+    await waitUntil(() => this.host.hasBlocked(source), waitOptions);
   }
 
   /** Who is a scanner, asked when the detector has seen every connection. */
   async judged(): Promise<string> {
-    await waitForMetric("packetwatch_detector_events_total", this.#connections);
+    await this.#waitForMetric("packetwatch_detector_events_total", this.#connections);
     const sources = this.#verdicts.verdicts.map(({ verdict }) => verdict.source);
     return `scanners: ${sources.length === 0 ? "nobody" : sources.join(", ")}`;
   }
 
   /** conn_count_total, when it is what it should be or has had time to become it. */
   async connectionCount(): Promise<number | undefined> {
-    await waitForMetric("conn_count_total", this.#connections).catch(() => undefined);
-    return metricTotal(await readMetrics(metricsUrl), "conn_count_total");
+    await this.#waitForMetric("conn_count_total", this.#connections).catch(() => undefined);
+    return metricTotal(await readMetrics(this.host.metricsUrl), "conn_count_total");
   }
-}
 
-const metricsUrl = `http://localhost:${METRICS_PORT}/metrics`;
-
-async function waitForMetric(name: string, expected: number): Promise<void> {
-  await waitUntil(async () => metricTotal(await readMetrics(metricsUrl), name) === expected, {
-    timeoutMs: TELEMETRY_TIMEOUT_MS,
-    what: `${name} to be ${expected}`,
-  });
+  async #waitForMetric(name: string, expected: number): Promise<void> {
+    const total = async () => metricTotal(await readMetrics(this.host.metricsUrl), name);
+    await waitUntil(async () => (await total()) === expected, {
+      timeoutMs: TELEMETRY_TIMEOUT_MS,
+      what: `${name} to be ${expected}`,
+    });
+  }
 }

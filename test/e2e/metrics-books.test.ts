@@ -130,7 +130,7 @@ it("/metrics alone balances to the unit at every stage, through floods and block
   const dropped = metricTotal(calm, "packetwatch_syn_dropped_total") ?? 0;
   expect(dropped).toBeGreaterThan(SCAN_PACKETS / 2);
 
-  site.fleet.nats.pause();
+  await site.fleet.nats.pause();
   try {
     for (let round = 0; round < 6; round++) flood();
     site.host.service("capture").pause();
@@ -138,7 +138,7 @@ it("/metrics alone balances to the unit at every stage, through floods and block
     flood();
   } finally {
     site.host.service("capture").resume();
-    site.fleet.nats.resume();
+    await site.fleet.nats.resume();
   }
   scan();
   const seenBefore = metricTotal(calm, "packetwatch_syn_seen_total") ?? 0;

@@ -241,10 +241,10 @@ describe("with NATS", () => {
 
   it("is not ready when NATS answers nothing, though the connection stands", async () => {
     const { nats, metrics } = await start();
-    nats.pause();
+    await nats.pause();
     await metrics.waitForStatus("/readyz", 503);
     expect(await metrics.text("/readyz")).toContain("no telemetry heard");
-    nats.resume();
+    await nats.resume();
     await metrics.waitForStatus("/readyz", 200);
   });
 

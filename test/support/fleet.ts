@@ -178,7 +178,7 @@ export async function startFleet(cleanup: Cleanup): Promise<Fleet> {
   core.ip("addr", "add", `${MANAGEMENT_ADDRESS}/24`, "dev", "management");
   cleanup.own(joinNamespace(core));
   const { keys, configFile } = prepareLockedNats(join(TEMPORARY_ROOT, "keys"));
-  const nats = await startNats({ arguments: ["-a", "0.0.0.0", "-c", configFile] });
+  const nats = await startNats({ as: "process", arguments: ["-a", "0.0.0.0", "-c", configFile] });
   cleanup.defer(async () => {
     await nats.stop();
     requireNothingForbidden(nats);

@@ -9,7 +9,7 @@ export type LockedNats = {
   /** For nats-server's `-c`. */
   readonly configFile: string;
   /** Has a server that runs know the keys of now. */
-  readonly reload: (nats: NatsServer) => void;
+  readonly reload: (nats: NatsServer) => Promise<void>;
 };
 
 /**
@@ -24,9 +24,9 @@ export function prepareLockedNats(folder: string): LockedNats {
   const write = () =>
     writeFileSync(configFile, withTester(readFileSync(keys.accountsFile, "utf8")));
   write();
-  const reload = (nats: NatsServer) => {
+  const reload = async (nats: NatsServer) => {
     write();
-    process.kill(nats.pid ?? 0, "SIGHUP");
+    await nats.reload();
   };
   return { keys, configFile, reload };
 }

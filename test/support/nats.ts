@@ -1,30 +1,14 @@
 /** A real nats-server for tests. */
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import {
-  accessSync,
-  constants,
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-} from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { createServer, connect as openSocket } from "node:net";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import { waitUntil } from "./eventually.ts";
-
-/** Names the binary; in place of the one that `make setup` leaves, or of the one on PATH. */
-const BINARY_VARIABLE = "PW_NATS_SERVER";
-const FETCHED_BINARY = fileURLToPath(new URL("../../.tools/bin/nats-server", import.meta.url));
-/** Per-message TTL came with it. */
-const OLDEST = [2, 11] as const;
+import { canRunContainers, NatsContainer } from "./nats-container.ts";
+import { NatsProcess } from "./nats-process.ts";
+import type { NatsRun, NatsRunOptions } from "./nats-run.ts";
 
 const READY_TIMEOUT_MS = 10_000;
-const STOP_TIMEOUT_MS = 10_000;
 const PROBE_TIMEOUT_MS = 500;
 /** Someone else may take the port between its choice and its use. */
 const START_ATTEMPTS = 3;
@@ -35,6 +19,12 @@ export type NatsOptions = {
   readonly port?: number;
   /** Added to the command line, such as `["-c", file]`. */
   readonly arguments?: readonly string[];
+  /**
+   * Default: in a container where an engine answers. `process`: where the server
+   * has to be in the network namespace that this process has joined, in which an
+   * engine publishes no ports.
+   */
+  readonly as?: "process";
 };
 
 export type RestartOptions = {
@@ -44,14 +34,17 @@ export type RestartOptions = {
 
 /**
  * Starts a nats-server with JetStream on 127.0.0.1, its store in a temporary
- * folder, and waits until it answers. Throws when there is no binary: the
- * tests need a real server.
+ * folder, and waits until it answers: in a container where a Docker Engine is
+ * within reach, as a process otherwise. Says once in a process which it is.
  */
 export async function startNats(options: NatsOptions = {}): Promise<NatsServer> {
-  const binary = findBinary();
+  const isContained = options.as !== "process" && (await canRunContainers());
+  const run = isContained
+    ? (runOptions: NatsRunOptions) => NatsContainer.start(runOptions)
+    : async (runOptions: NatsRunOptions) => new NatsProcess(runOptions);
   for (let attempt = 1; ; attempt++) {
     const port = options.port ?? (await freePort());
-    const server = new NatsServer({ binary, port, arguments: options.arguments ?? [] });
+    const server = new NatsServer({ run, port, arguments: options.arguments ?? [] });
     try {
       await server.start();
       return server;
@@ -63,16 +56,16 @@ export async function startNats(options: NatsOptions = {}): Promise<NatsServer> 
 }
 
 type ServerSettings = {
-  readonly binary: string;
+  readonly run: (options: NatsRunOptions) => Promise<NatsRun>;
   readonly port: number;
   readonly arguments: readonly string[];
 };
 
-/** One server, which keeps its port from start to stop. Ends only the process it started. */
+/** One server, which keeps its port from start to stop. Ends only what it started. */
 export class NatsServer {
   readonly #settings: ServerSettings;
   readonly #home = mkdtempSync(join(tmpdir(), "packetwatch-nats-"));
-  #child: ChildProcess | undefined;
+  #run: NatsRun | undefined;
   #output = "";
 
   constructor(settings: ServerSettings) {
@@ -83,8 +76,9 @@ export class NatsServer {
     return `nats://127.0.0.1:${this.#settings.port}`;
   }
 
+  /** Undefined in a container. */
   get pid(): number | undefined {
-    return this.#child?.pid;
+    return this.#run?.pid;
   }
 
   /** The last part of what the server logged, over all restarts. */
@@ -93,16 +87,20 @@ export class NatsServer {
   }
 
   async start(): Promise<void> {
-    if (this.#child) throw new Error(`nats-server is running already (pid ${this.#child.pid})`);
+    if (this.#run) throw new Error("nats-server is running already");
     mkdirSync(this.#store, { recursive: true });
-    const child = this.#spawn();
-    this.#child = child;
-    await waitUntil(() => hasEnded(child) || answers(this.#settings.port), {
+    const { port, arguments: more } = this.#settings;
+    const onOutput = (text: string) => {
+      this.#output = (this.#output + text).slice(-MAX_OUTPUT_CHARS);
+    };
+    const run = await this.#settings.run({ port, store: this.#store, arguments: more, onOutput });
+    this.#run = run;
+    await waitUntil(() => run.hasEnded || answers(port), {
       timeoutMs: READY_TIMEOUT_MS,
       what: `nats-server to answer on ${this.url}`,
     });
-    if (!hasEnded(child)) return;
-    this.#child = undefined;
+    if (!run.hasEnded) return;
+    this.#run = undefined;
     throw new Error(`nats-server ended at start:\n${this.#output}`);
   }
 
@@ -129,26 +127,27 @@ export class NatsServer {
     await this.#end("SIGKILL");
   }
 
-  /** Freezes the server: its connections stay open and silent. Returns when the last of its threads has stopped. */
-  pause(): void {
-    this.#signal("SIGSTOP");
-    const deadlineMs = performance.now() + STOP_TIMEOUT_MS;
-    while (!isStopped(this.#child?.pid ?? 0)) {
-      if (performance.now() > deadlineMs) throw new Error("nats-server was not stopped in time");
-    }
+  /** SIGHUP: it reads its configuration file again. */
+  async reload(): Promise<void> {
+    await this.#signal("SIGHUP");
   }
 
-  resume(): void {
-    this.#signal("SIGCONT");
+  /** Freezes the server: its connections stay open and silent. */
+  async pause(): Promise<void> {
+    await this.#signal("SIGSTOP");
+  }
+
+  async resume(): Promise<void> {
+    await this.#signal("SIGCONT");
   }
 
   /** Copies the store of a stopped server; what it returns puts the copy back. */
   copyStore(): () => void {
-    if (this.#child) throw new Error("the store of a running server can't be copied");
+    if (this.#run) throw new Error("the store of a running server can't be copied");
     const copy = join(this.#home, "copy");
     cpSync(this.#store, copy, { recursive: true });
     return () => {
-      if (this.#child) throw new Error("the store of a running server can't be replaced");
+      if (this.#run) throw new Error("the store of a running server can't be replaced");
       rmSync(this.#store, { recursive: true, force: true });
       cpSync(copy, this.#store, { recursive: true });
     };
@@ -158,64 +157,16 @@ export class NatsServer {
     return join(this.#home, "store");
   }
 
-  #spawn(): ChildProcess {
-    const { binary, port, arguments: more } = this.#settings;
-    const args = ["-a", "127.0.0.1", "-p", String(port), "-js", "-sd", this.#store, ...more];
-    const child = spawn(binary, args, { stdio: ["ignore", "pipe", "pipe"] });
-    const keep = (chunk: Buffer) => {
-      this.#output = (this.#output + chunk.toString()).slice(-MAX_OUTPUT_CHARS);
-    };
-    child.stdout.on("data", keep);
-    child.stderr.on("data", keep);
-    child.on("error", (error) => keep(Buffer.from(`${error.message}\n`)));
-    endWithThisProcess(child);
-    return child;
-  }
-
-  #signal(signal: NodeJS.Signals): void {
-    if (!this.#child?.kill(signal)) throw new Error(`nats-server isn't running: no ${signal}`);
+  async #signal(signal: NodeJS.Signals): Promise<void> {
+    if (!this.#run) throw new Error(`nats-server isn't running: no ${signal}`);
+    await this.#run.signal(signal);
   }
 
   async #end(signal: "SIGTERM" | "SIGKILL"): Promise<void> {
-    const child = this.#child;
-    this.#child = undefined;
-    if (!child || hasEnded(child)) return;
-    // A frozen process takes no SIGTERM.
-    child.kill("SIGCONT");
-    child.kill(signal);
-    if (await endsWithin(child, STOP_TIMEOUT_MS)) return;
-    child.kill("SIGKILL");
-    if (await endsWithin(child, STOP_TIMEOUT_MS)) return;
-    throw new Error(`nats-server (pid ${child.pid}) did not end:\n${this.#output}`);
+    const run = this.#run;
+    this.#run = undefined;
+    await run?.end(signal);
   }
-}
-
-/** A test run that is cut short leaves no server behind. */
-function endWithThisProcess(child: ChildProcess): void {
-  const end = () => child.kill("SIGKILL");
-  process.once("exit", end);
-  child.once("exit", () => process.off("exit", end));
-}
-
-async function endsWithin(child: ChildProcess, timeoutMs: number): Promise<boolean> {
-  const what = `nats-server (pid ${child.pid}) to end`;
-  return waitUntil(() => hasEnded(child), { timeoutMs, what }).then(
-    () => true,
-    () => false,
-  );
-}
-
-/** On a machine that others use too, a thread may answer a little longer after the signal. */
-function isStopped(pid: number): boolean {
-  const tasks = readdirSync(`/proc/${pid}/task`);
-  return tasks.every((task) => {
-    const stat = readFileSync(`/proc/${pid}/task/${task}/stat`, "utf8");
-    return stat.slice(stat.lastIndexOf(")") + 2).startsWith("T");
-  });
-}
-
-function hasEnded(child: ChildProcess): boolean {
-  return child.pid === undefined || child.exitCode !== null || child.signalCode !== null;
 }
 
 /** A NATS server greets each connection with its INFO. */
@@ -245,52 +196,4 @@ export function freePort(): Promise<number> {
       });
     });
   });
-}
-
-/** The first of these that is there and new enough; says once in a process which it is. */
-function findBinary(): string {
-  const named = process.env[BINARY_VARIABLE];
-  const candidates = named ? [named] : [FETCHED_BINARY, ...onPath("nats-server")];
-  for (const binary of candidates.filter(isExecutable)) {
-    const version = versionOf(binary);
-    if (!isNewEnough(version)) continue;
-    announce(`nats-server ${version.join(".")} (${binary})`);
-    return binary;
-  }
-  throw new Error(
-    `no nats-server >= ${OLDEST.join(".")} (looked at: ${candidates.join(", ")}): run 'make setup', ` +
-      `or name one in ${BINARY_VARIABLE}`,
-  );
-}
-
-function onPath(program: string): string[] {
-  const folders = (process.env["PATH"] ?? "").split(delimiter).filter((folder) => folder !== "");
-  return folders.map((folder) => join(folder, program)).filter((file) => existsSync(file));
-}
-
-function isExecutable(file: string): boolean {
-  try {
-    accessSync(file, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function versionOf(binary: string): number[] {
-  const printed = execFileSync(binary, ["--version"], { encoding: "utf8" });
-  const match = /v(\d+)\.(\d+)\.(\d+)/.exec(printed);
-  return match ? match.slice(1).map(Number) : [0, 0, 0];
-}
-
-function isNewEnough([major = 0, minor = 0]: readonly number[]): boolean {
-  return major > OLDEST[0] || (major === OLDEST[0] && minor >= OLDEST[1]);
-}
-
-const announced = new Set<string>();
-
-function announce(line: string): void {
-  if (announced.has(line)) return;
-  announced.add(line);
-  process.stderr.write(`${line}\n`);
 }

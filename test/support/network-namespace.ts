@@ -10,8 +10,23 @@ export type VethEnd = {
   readonly addresses: readonly string[];
 };
 
+/** A network that programs are run in. */
+export type Place = {
+  /** The command line that runs a program in it. */
+  commandLine(command: string, args: readonly string[]): [string, string[]];
+  /** Runs a program to its end and returns what it printed; throws if it fails. */
+  run(command: string, args: readonly string[], input?: string): string;
+};
+
+/** The network that this process is in. */
+export const here: Place = {
+  commandLine: (command, args) => [command, [...args]],
+  run: (command, args, input) =>
+    execFileSync(command, args, { encoding: "utf8", input, stdio: "pipe" }),
+};
+
 /** A network namespace of our own, with its loopback up. `close()` removes it and its interfaces. */
-export class NetworkNamespace {
+export class NetworkNamespace implements Place {
   readonly name: string;
 
   constructor(name: string) {

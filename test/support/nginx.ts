@@ -4,13 +4,13 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { waitUntil, within } from "./eventually.ts";
-import type { NetworkNamespace } from "./network-namespace.ts";
+import type { Place } from "./network-namespace.ts";
 
 const START_TIMEOUT_MS = 10_000;
 const STOP_TIMEOUT_MS = 10_000;
 
 export type NginxOptions = {
-  readonly namespace: NetworkNamespace;
+  readonly namespace: Place;
   readonly ports: readonly number[];
   /** What it answers to every request. */
   readonly answer: string;
@@ -42,7 +42,7 @@ export async function startNginx(options: NginxOptions): Promise<{ close(): Prom
   }
 }
 
-function isListening(namespace: NetworkNamespace, ports: readonly number[]): boolean {
+function isListening(namespace: Place, ports: readonly number[]): boolean {
   const sockets = namespace.run("ss", ["-Hltn"]);
   return ports.every((port) => sockets.includes(`0.0.0.0:${port} `));
 }

@@ -1,10 +1,10 @@
 import { execFile } from "node:child_process";
 import { isIPv6 } from "node:net";
-import type { NetworkNamespace } from "./network-namespace.ts";
+import type { Place } from "./network-namespace.ts";
 
 export type Visit = {
-  readonly from: NetworkNamespace;
-  /** One of the namespace's addresses; default: what the route says. */
+  readonly from: Place;
+  /** One of that network's addresses; default: what the route says. */
   readonly source?: string;
   readonly address: string;
   readonly port: number;

@@ -26,6 +26,7 @@ export function detachInterface(pinDir: string, name: string): Detached {
   if (link === "no bpffs") return { interface: name, link: false, maps: [], left: [] };
   const maps = Object.values(mapNames).filter((map) => removePin(path.join(folder, map)));
   const left = removeEmptyFolder(folder);
+  if (left.length === 0) removeIfLast(pinDir);
   return { interface: name, link: link === "detached", maps, left };
 }
 
@@ -75,6 +76,16 @@ function removeEmptyFolder(folder: string): readonly string[] {
     if (codeOf(error) !== "ENOENT") throw folderFailure("remove", folder, error);
   }
   return [];
+}
+
+/** The folder of all interfaces goes with the last one; it stays where it is in use, or a mount point. */
+function removeIfLast(pinDir: string): void {
+  try {
+    rmdirSync(pinDir);
+  } catch (error) {
+    if (!["ENOENT", "ENOTEMPTY", "EBUSY", "EPERM", "EACCES"].includes(codeOf(error)))
+      throw folderFailure("remove", pinDir, error);
+  }
 }
 
 /** Sorted; a folder that isn't there, or is none, has no entries. */

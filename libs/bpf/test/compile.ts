@@ -11,13 +11,13 @@ export function compile(name: string): string {
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
   const source = fileURLToPath(new URL(`${name}.bpf.c`, import.meta.url));
   const object = join(folder, `${name}.bpf.o`);
-  const multiarch = execFileSync("gcc", ["-print-multiarch"], { encoding: "utf8" }).trim();
+  const machine = execFileSync("uname", ["-m"], { encoding: "utf8" }).trim();
   execFileSync("clang", [
     "-O2",
     "-g",
     "-target",
     "bpf",
-    `-I/usr/include/${multiarch}`,
+    `-I/usr/include/${machine}-linux-gnu`,
     "-c",
     source,
     "-o",

@@ -91,7 +91,7 @@ describe("the first connection", () => {
   test("ends promptly with the signal's reason, before, while and between it tries", async () => {
     const port = await freePort();
     const frozen = own(await startNats());
-    frozen.pause();
+    await frozen.pause();
     const reason = new Error("stopped");
     for (const servers of [[`nats://127.0.0.1:${port}`], [frozen.url]]) {
       for (const afterMs of [undefined, 0, 100]) {
@@ -102,7 +102,7 @@ describe("the first connection", () => {
         await expect(within(connecting, { timeoutMs: 1500, what: "the end" })).rejects.toBe(reason);
       }
     }
-    frozen.resume();
+    await frozen.resume();
   });
 
   test("remembers the servers that did not answer, for the time when the others die", async () => {
@@ -233,8 +233,8 @@ describe("close", () => {
     const server = own(await startNats());
     const bus = await connectTo(server.url);
     bus.connection.subscribe("something");
-    server.pause();
+    await server.pause();
     await within(bus.close(), { timeoutMs: 1500, what: "close" });
-    server.resume();
+    await server.resume();
   });
 });

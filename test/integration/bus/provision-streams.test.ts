@@ -109,11 +109,11 @@ describe("provisionStreams", () => {
   });
 
   test("is given up when its signal aborts", async () => {
-    server.pause();
+    await server.pause();
     const abort = new AbortController();
     const provisioning = provisionStreams(bus, [plainStream("late")], { signal: abort.signal });
     abort.abort();
     await expect(provisioning).rejects.toThrow(/abort/i);
-    server.resume();
+    await server.resume();
   });
 });

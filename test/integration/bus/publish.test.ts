@@ -104,11 +104,11 @@ describe("publishAcknowledged", () => {
   test("fails in time where the server doesn't answer, and its repetition stores the message once", async () => {
     const publish = () =>
       publishAcknowledged(bus, "packetwatch.v1.syn.3", bytes("batch"), { messageId: "batch-1" });
-    server.pause();
+    await server.pause();
     const startedMs = performance.now();
     await expect(publish()).rejects.toMatchObject({ code: "PUBLISH", retryable: true });
     expect(performance.now() - startedMs).toBeLessThan(3000);
-    server.resume();
+    await server.resume();
     await waitUntil(publish, { timeoutMs: 10_000, what: "the repetition to be acknowledged" });
     expect(await messagesIn(streamNames.syn)).toBe(1);
   });

@@ -167,7 +167,7 @@ test("closes without a server", async () => {
 test("closes beside a server that is frozen", async () => {
   const registration = register();
   await settled();
-  server.pause();
+  await server.pause();
   cleanup.defer(() => server.resume());
   await within(registration.close(), { timeoutMs: TIMEOUT_MS, what: "it to close" });
 });

@@ -239,9 +239,9 @@ describe("the server freezes", () => {
     const reader = read("all");
     const publishing = keepPublishing();
     await reader.delivered("20");
-    server.pause();
+    await server.pause();
     await holdsFor(() => bus.isConnected(), { timeoutMs: 1000, what: "the connection" });
-    server.resume();
+    await server.resume();
     const soFar = reader.messages.length;
     await waitUntil(() => reader.messages.length > soFar + 20, {
       timeoutMs: RETURN_TIMEOUT_MS,
@@ -258,12 +258,12 @@ describe("the server freezes", () => {
     const reader = read("all");
     const publishing = keepPublishing();
     await reader.delivered("20");
-    server.pause();
+    await server.pause();
     await waitUntil(() => !bus.isConnected(), {
       timeoutMs: 20_000,
       what: "the connection to be given up",
     });
-    server.resume();
+    await server.resume();
     const soFar = reader.messages.length;
     await waitUntil(() => reader.messages.length > soFar + 20, {
       timeoutMs: RETURN_TIMEOUT_MS,

@@ -388,13 +388,13 @@ describe("close", () => {
   test("returns promptly while the server is frozen", async () => {
     const idle = read({ kind: "all" });
     await idle.caughtUp();
-    server.pause();
+    await server.pause();
     const opening = read({ kind: "all" });
     try {
       await within(opening.close(), PROMPT);
       await within(idle.close(), PROMPT);
     } finally {
-      server.resume();
+      await server.resume();
     }
   });
 });

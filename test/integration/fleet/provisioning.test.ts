@@ -46,10 +46,10 @@ it("a server that doesn't answer is waited for, and said once", async () => {
   const server = await startNats();
   cleanup.defer(() => server.stop());
   const { bus, logger, said, untilSaid } = await connect([server.url]);
-  server.pause();
+  await server.pause();
   const streams = keepStreams({ bus, specs: [plainStream("s"), plainStream("t")], logger });
   await untilSaid();
-  server.resume();
+  await server.resume();
   cleanup.own(await streams);
   expect(said().length).toBe(1);
 });

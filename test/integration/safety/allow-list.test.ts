@@ -110,7 +110,7 @@ it("an entry with an end ends on time on every host, NATS alive or not", async (
   await blockEverywhere(source);
   await command.run("allow", "add", source, "--ttl", "4s");
   expect(await answersOf(source)).toEqual(everywhere("pong"));
-  fleet.nats.pause();
+  await fleet.nats.pause();
   ofTest.defer(() => fleet.nats.resume());
   const isOver = (name: HostName) => {
     const pinned = hostOf(name).pinned("eth0");

@@ -122,10 +122,10 @@ it("a trial goes back to what each host had, with its enforcer dead and NATS fro
   expect(out).toMatch(/^dropping on 2\/2 hosts in \d+ ms; goes back in 4 s unless/);
   expect(await answers()).toEqual(["timed out", "timed out"]);
   for (const name of names) hostOf(name).service("enforcer").pause();
-  fleet.nats.pause();
+  await fleet.nats.pause();
   const isBack = async () => (await answers()).join() === "pong,timed out";
   await waitUntil(isBack, { timeoutMs: TIMEOUT_MS, what: "the trial to end" });
-  fleet.nats.resume();
+  await fleet.nats.resume();
   for (const name of names) hostOf(name).service("enforcer").resume();
 });
 

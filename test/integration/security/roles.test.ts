@@ -281,7 +281,7 @@ describe("streams", () => {
 describe("a key that is for one host", () => {
   it("can't speak for another", async () => {
     locked.keys.add({ name: "enforcer-web-1", role: "enforcer", host: "web-1" });
-    locked.reload(nats);
+    await locked.reload(nats);
     const access = { nkeyFile: locked.keys.seedFile("enforcer-web-1") };
     const logger = new RecordingLogger();
     const bus = await connectBus({ servers: [nats.url], access, name: "web-1", logger });

@@ -1,0 +1,267 @@
+/** The stack of docker-compose.yml, from the images of the Dockerfile, on a Docker Engine. */
+import { existsSync, rmSync } from "node:fs";
+import { connectBus } from "@packetwatch/bus";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { BackgroundCommand } from "../support/background-command.ts";
+import { Cleanup } from "../support/cleanup.ts";
+import { ComposeStack, docker } from "../support/compose-stack.ts";
+import { waitUntil } from "../support/eventually.ts";
+import { metricTotal, readMetrics } from "../support/metrics-page.ts";
+import { freePort } from "../support/nats.ts";
+import { here } from "../support/network-namespace.ts";
+import { startNginx } from "../support/nginx.ts";
+import { PinnedPacketwatch } from "../support/pinned-packetwatch.ts";
+import { RecordingLogger } from "../support/recording-logger.ts";
+import { SynTap, VerdictTap } from "../support/taps.ts";
+import { visit } from "../support/visit.ts";
+import { createWatchedLink, ip, PREFIX, type WatchedLink } from "./watched-link.ts";
+
+const OPEN_PORT = 8086;
+const CLOSED_PORTS = [1, 2, 3] as const;
+const PIN_DIR = `/sys/fs/bpf/${PREFIX}`;
+const OTHER_PIN_DIR = `${PIN_DIR}other`;
+const START_TIMEOUT_MS = 300_000;
+const TEST_TIMEOUT_MS = 240_000;
+const BLOCK_TIMEOUT_MS = 30_000;
+
+const services = ["nats", "capture", "enforcer", "detector", "metrics"] as const;
+
+const ofStack = new Cleanup();
+const ofTest = new Cleanup();
+let stack: ComposeStack;
+let link: WatchedLink;
+let other: WatchedLink;
+let natsUrl: string;
+let metricsUrl: string;
+let used = 0;
+
+beforeAll(async () => {
+  link = createWatchedLink("a", "198.18.7", ofStack);
+  other = createWatchedLink("b", "198.18.8", ofStack);
+  const [natsPort, metricsPort] = [await freePort(), await freePort()];
+  natsUrl = `nats://127.0.0.1:${natsPort}`;
+  metricsUrl = `http://127.0.0.1:${metricsPort}`;
+  stack = new ComposeStack({
+    project: PREFIX,
+    settings: {
+      PW_IFDEV: link.interfaceName,
+      PW_PIN_DIR: PIN_DIR,
+      PW_NATS_PORT: String(natsPort),
+      PW_PROMETHEUS_PORT: String(metricsPort),
+      // The taps below read all attempts, over restarts of NATS too.
+      PW_SYN_STORAGE: "file",
+    },
+  });
+  ofStack.defer(() => rmSync(PIN_DIR, { recursive: true, force: true }));
+  ofStack.defer(() => stack.remove());
+  ofStack.own(await startNginx({ namespace: here, ports: [OPEN_PORT], answer: "pong" }));
+  await stack.up();
+}, START_TIMEOUT_MS);
+afterEach(() => ofTest.run());
+afterAll(() => ofStack.run(), START_TIMEOUT_MS);
+
+function newSource(): string {
+  const source = link.sources[used++];
+  if (source === undefined) throw new Error("the link has no source left");
+  return source;
+}
+
+function visitFrom(source: string, port: number = OPEN_PORT) {
+  return visit({ from: link.visitor, source, address: link.address, port });
+}
+
+/** Attempts on closed ports, as many as make a scanner. */
+async function scan(source: string): Promise<void> {
+  for (const port of CLOSED_PORTS) await visitFrom(source, port);
+}
+
+function openPins(): PinnedPacketwatch {
+  return ofTest.own(new PinnedPacketwatch(`${PIN_DIR}/${link.interfaceName}`));
+}
+
+async function untilBlocked(source: string): Promise<void> {
+  const pinned = openPins();
+  const waitOptions = { timeoutMs: BLOCK_TIMEOUT_MS, what: `${source} to be blocked` };
+  await waitUntil(() => pinned.maps.blockOf(source), waitOptions);
+}
+
+async function addBlockedSource(): Promise<string> {
+  const source = newSource();
+  await scan(source);
+  await untilBlocked(source);
+  return source;
+}
+
+async function openBus() {
+  const options = { servers: [natsUrl], name: "test", logger: new RecordingLogger() };
+  return ofTest.own(await connectBus(options));
+}
+
+describe("privileges", () => {
+  it.each([
+    { service: "capture", mask: "000000c000001000", uid: "0" },
+    { service: "enforcer", mask: "0000008000000000", uid: "0" },
+    { service: "detector", mask: "0000000000000000", uid: "1000" },
+    { service: "metrics", mask: "0000000000000000", uid: "1000" },
+    { service: "nats", mask: "0000000000000000", uid: "1000" },
+  ])("$service runs as $uid with the capabilities $mask and can get no others", async (row) => {
+    const status = await stack.status(row.service);
+    const [uid] = (status.get("Uid") ?? "").split("\t");
+    expect(uid).toBe(row.uid);
+    expect(status.get("NoNewPrivs")).toBe("1");
+    for (const set of ["CapEff", "CapPrm", "CapBnd"]) expect(status.get(set), set).toBe(row.mask);
+  });
+
+  it.each(services)(
+    "%s has bounds, and a root file system that it can't write",
+    async (service) => {
+      const [facts] = await stack.inspect(service);
+      expect(facts?.HostConfig).toMatchObject({
+        Privileged: false,
+        ReadonlyRootfs: true,
+        CapDrop: ["ALL"],
+        LogConfig: { Type: "json-file", Config: { "max-size": "10m", "max-file": "3" } },
+      });
+      expect(facts?.HostConfig.Memory).toBeGreaterThan(0);
+      expect(facts?.HostConfig.NetworkMode === "host").toBe(
+        service === "capture" || service === "enforcer",
+      );
+      expect(facts?.State.Health?.Status).toBe("healthy");
+    },
+  );
+
+  const ofCapture = ["BPF", "NET_ADMIN", "PERFMON"] as const;
+  it.each(ofCapture)("capture without %s says that it is missing, and ends", async (left) => {
+    const { code, output } = await stack.runWith(
+      "capture",
+      ofCapture.filter((name) => name !== left),
+      { PW_IFDEV: other.interfaceName, PW_PIN_DIR: OTHER_PIN_DIR },
+    );
+    ofTest.defer(() => rmSync(OTHER_PIN_DIR, { recursive: true, force: true }));
+    expect(code).toBe(1);
+    const fatal = fatalLine(output);
+    expect(fatal.code).toBe(left === "PERFMON" ? "VERIFIER" : "NO_PERMISSION");
+    expect(fatal.msg).toContain(`missing here: CAP_${left})`);
+    expect(ip("link", "show", other.interfaceName)).not.toContain("xdp");
+  });
+
+  it("enforcer without BPF says that it is missing, and ends", async () => {
+    const { code, output } = await stack.runWith("enforcer", [], {});
+    expect(code).toBe(1);
+    expect(fatalLine(output)).toMatchObject({ code: "NO_PERMISSION" });
+    expect(fatalLine(output).msg).toMatch(/open pinned map .*CAP_BPF/);
+  });
+
+  it.each(["packetwatch", "packetwatch-nats"])("the image %s holds no compiler", async (image) => {
+    const compilers = "clang gcc cc c++ ld make llvm-strip".split(" ");
+    const probe = compilers.map((name) => `command -v ${name}`).join("; ");
+    const { output } = await docker(["run", "--rm", image, "sh", "-c", `${probe}; true`]);
+    expect(output).toBe("");
+  });
+});
+
+describe(
+  "a scan",
+  () => {
+    it("is seen, judged and dropped; others are served, and metrics tell", async () => {
+      expect(await visitFrom(newSource())).toBe("pong");
+      const scanner = await addBlockedSource();
+      expect(await visitFrom(scanner)).toBe("timed out");
+      expect(await visitFrom(newSource())).toBe("pong");
+      const dropped = async () => {
+        const page = await readMetrics(`${metricsUrl}/metrics`);
+        return (metricTotal(page, "packetwatch_syn_dropped_total") ?? 0) > 0;
+      };
+      await waitUntil(dropped, { timeoutMs: BLOCK_TIMEOUT_MS, what: "drops in the metrics" });
+    });
+
+    it("by many sources is judged once for each while detectors go from 1 to 3 and back to 1", async () => {
+      const verdicts = ofTest.own(new VerdictTap(await openBus()));
+      const sources = Array.from({ length: 24 }, newSource);
+      const scanning = (async () => {
+        for (const source of sources) await scan(source);
+      })();
+      await stack.up("--no-recreate", "--scale", "detector=3");
+      expect(await stack.inspect("detector")).toHaveLength(3);
+      await waitUntil(async () => (await stack.logs("detector")).includes('"members":3'), {
+        timeoutMs: BLOCK_TIMEOUT_MS,
+        what: "three detectors to share the shards",
+      });
+      await stack.up("--no-recreate", "--scale", "detector=1");
+      expect(await stack.inspect("detector")).toHaveLength(1);
+      await scanning;
+      for (const source of sources) await untilBlocked(source);
+      const judged = verdicts.verdicts.map(({ verdict }) => verdict.source);
+      expect(judged.filter((source) => sources.includes(source)).toSorted()).toEqual(
+        sources.toSorted(),
+      );
+    });
+  },
+  TEST_TIMEOUT_MS,
+);
+
+describe("blocks stay in force, and new scanners are blocked again", () => {
+  it.each([
+    { what: "a restart", happen: (service: string) => stack.compose("restart", service) },
+    { what: "docker kill", happen: (service: string) => stack.kill(service) },
+    { what: "a crash", happen: (service: string) => stack.crash(service) },
+  ])(
+    "through $what of each service, one after the other",
+    async ({ happen }) => {
+      const blocked = await addStubbornSource();
+      const pinned = openPins();
+      const syns = ofTest.own(new SynTap(await openBus()));
+      for (const service of services) {
+        const droppedBefore = pinned.maps.blockOf(blocked)?.dropped ?? 0n;
+        await happen(service);
+        expect(await visitFrom(blocked), service).toBe("timed out");
+        expect(pinned.maps.blockOf(blocked)?.dropped, service).toBeGreaterThan(droppedBefore);
+      }
+      // After docker kill the engine leaves containers as they are: by now none of them runs.
+      await stack.up("--no-recreate");
+      const next = await addBlockedSource();
+      await waitUntil(() => syns.of(next).syns > 0, {
+        timeoutMs: BLOCK_TIMEOUT_MS,
+        what: "the stream to be read up to the newest attempts",
+      });
+      // It has kept on attempting all the time: had any got through, the stream would have it.
+      expect(syns.of(blocked).ports.has(OPEN_PORT)).toBe(false);
+    },
+    TEST_TIMEOUT_MS,
+  );
+
+  /** A source that is blocked, and goes on to attempt without pause. */
+  async function addStubbornSource(): Promise<string> {
+    const source = await addBlockedSource();
+    const flood = ["-q", "-S", "-a", source, "-p", String(OPEN_PORT), "-i", "u5000"];
+    ofTest.own(new BackgroundCommand(link.visitor, ["hping3", ...flood, link.address]));
+    return source;
+  }
+});
+
+describe(
+  "the end",
+  () => {
+    it("leaves no XDP program, no pins, no containers, networks or volumes", async () => {
+      expect(ip("link", "show", link.interfaceName)).toContain("xdp");
+      await stack.down();
+      expect(ip("link", "show", link.interfaceName)).not.toContain("xdp");
+      expect(existsSync(PIN_DIR)).toBe(false);
+      const label = `label=com.docker.compose.project=${PREFIX}`;
+      for (const kind of [["container", "--all"], ["network"], ["volume"]] as const) {
+        const [object, ...flags] = kind;
+        const { output } = await docker([object, "ls", ...flags, "--quiet", "--filter", label]);
+        expect(output, object).toBe("");
+      }
+    });
+  },
+  TEST_TIMEOUT_MS,
+);
+
+type FatalLine = { readonly code: string; readonly msg: string };
+
+function fatalLine(output: string): FatalLine {
+  const line = output.split("\n").find((text) => text.includes('"level":"fatal"'));
+  if (line === undefined) throw new Error(`no fatal line in:\n${output}`);
+  return JSON.parse(line) as FatalLine;
+}
