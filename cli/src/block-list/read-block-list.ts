@@ -1,5 +1,5 @@
 import type { Bus } from "@packetwatch/bus";
-import { type BlockVerdict, decodeVerdict, streamNames, subjects } from "@packetwatch/contracts";
+import { type BlockVerdict, decodeVerdictOn, streamNames, subjects } from "@packetwatch/contracts";
 import { readSnapshot } from "../fleet/read-snapshot.ts";
 import { Rejections } from "../tail/rejections.ts";
 import { complain } from "../terminal.ts";
@@ -27,9 +27,9 @@ export async function readBlockList({
     filter,
     start: { kind: "last_per_subject" },
     timeoutMs,
-    onMessage: ({ payload, markerReason }) => {
+    onMessage: ({ subject, payload, markerReason }) => {
       if (markerReason !== undefined) return;
-      const verdict = rejections.orCount(() => decodeVerdict(payload));
+      const verdict = rejections.orCount(() => decodeVerdictOn(subject, payload));
       if (verdict?.kind !== "block" || (verdict.expiresUs ?? Infinity) <= nowUs) return;
       blocks.push(verdict);
     },

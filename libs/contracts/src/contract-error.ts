@@ -7,7 +7,8 @@ export type ContractErrorCode =
   | "bad_length"
   | "bad_value"
   | "bad_json"
-  | "bad_schema";
+  | "bad_schema"
+  | "wrong_subject";
 
 /** A payload that does not follow its contract. Nothing of it has been used. */
 export class ContractError extends Error {

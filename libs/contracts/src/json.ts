@@ -8,6 +8,8 @@ export const MAX_JSON_BYTES = 1024 * 1024;
 const MAX_ISSUES_SHOWN = 4;
 const MAX_ISSUE_CHARACTERS = 128;
 
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
 /** Decodes and validates a JSON payload; throws ContractError. Unknown members are dropped. */
 export function parseJson<T>(contract: string, schema: z.ZodType<T>, payload: Uint8Array): T {
   if (payload.byteLength > MAX_JSON_BYTES) {
@@ -26,7 +28,7 @@ export function encodeJson(message: unknown): Uint8Array {
 
 function decode(contract: string, payload: Uint8Array): unknown {
   try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(payload));
+    return JSON.parse(utf8.decode(payload));
   } catch (cause) {
     throw new ContractError("bad_json", contract, "it is no JSON text", { cause });
   }

@@ -5,6 +5,7 @@ import { refusal } from "./testing/refusal.ts";
 import {
   type BlockVerdict,
   decodeVerdict,
+  decodeVerdictOn,
   encodeVerdict,
   type UnblockVerdict,
 } from "./verdict.v1.ts";
@@ -150,6 +151,26 @@ const refusedMembers: readonly (readonly [path: readonly Member[], value: unknow
   [["evidence", "firstSeenUs"], -1],
   [["evidence", "lastSeenUs"], 1.5],
 ];
+
+describe("the verdict of a subject", () => {
+  it.each([
+    ["packetwatch.v1.verdict.ip4.192.0.2.56", block],
+    ["packetwatch.v1.verdict.ip6.2001.db8.0.1", operatorBlock],
+  ])("is the one that %s names", (subject, verdict) => {
+    expect(decodeVerdictOn(subject, encodeVerdict(verdict))).toEqual(verdict);
+  });
+
+  it.each([
+    "packetwatch.v1.verdict.ip4.192.0.2.57",
+    "packetwatch.v1.verdict.ip4.192.0.2",
+    "packetwatch.v1.verdict.ip6.2001.db8.0.1",
+    "packetwatch.v1.breaker",
+  ])("is refused on %s where it speaks of another source", (subject) => {
+    const error = refusal(() => decodeVerdictOn(subject, encodeVerdict(unblock)));
+    expect(error.code).toBe("wrong_subject");
+    expect(error.message).toBe(`verdict v1: 192.0.2.56 on ${subject}`);
+  });
+});
 
 describe("a verdict is refused whole", () => {
   it.each(refusedMembers)("where %j is %j", (path, value) => {

@@ -11,9 +11,13 @@ import {
   sourcePrefix,
   timestampUs,
 } from "./fields.ts";
+import { parsePrefix } from "@packetwatch/net";
+import { ContractError } from "./contract-error.ts";
 import { encodeJson, parseJson } from "./json.ts";
+import { verdictSubject } from "./subjects.ts";
 
 export const VERDICT_VERSION = 1;
+const CONTRACT = "verdict v1";
 
 export const ruleName = z.enum(["vertical", "horizontal", "spread"]);
 export type RuleName = z.infer<typeof ruleName>;
@@ -75,5 +79,17 @@ export function encodeVerdict(verdict: Verdict): Uint8Array {
 
 /** Throws ContractError. */
 export function decodeVerdict(payload: Uint8Array): Verdict {
-  return parseJson("verdict v1", verdictSchema, payload);
+  return parseJson(CONTRACT, verdictSchema, payload);
+}
+
+/**
+ * Decodes the state of a subject's source; throws ContractError. A verdict about another source is refused:
+ * each source has its own message, and who may only repeat what NATS keeps can't move it elsewhere.
+ */
+export function decodeVerdictOn(subject: string, payload: Uint8Array): Verdict {
+  const verdict = decodeVerdict(payload);
+  if (verdictSubject(parsePrefix(verdict.source)) !== subject) {
+    throw new ContractError("wrong_subject", CONTRACT, `${verdict.source} on ${subject}`);
+  }
+  return verdict;
 }

@@ -266,7 +266,7 @@ export const catalogue = {
   packetwatch_metrics_rejected_messages_total: counter({
     services: metrics,
     unit: "messages",
-    labels: { reason: [...contractReasons, "wrong_subject", "unknown_service", "no_room"] },
+    labels: { reason: [...contractReasons, "unknown_service", "no_room"] },
     help: "Telemetry messages turned away whole",
   }),
   packetwatch_metrics_rejected_series_total: counter({

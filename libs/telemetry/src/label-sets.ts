@@ -12,6 +12,7 @@ export const contractReasons = [
   "bad_value",
   "bad_json",
   "bad_schema",
+  "wrong_subject",
 ] as const satisfies readonly ContractErrorCode[];
 
 export const reactionBucketsSeconds = [

@@ -10,7 +10,7 @@ import {
   ContractError,
   type ContractErrorCode,
   decodeAlert,
-  decodeVerdict,
+  decodeVerdictOn,
   streamNames,
   subjects,
   type Verdict,
@@ -53,14 +53,15 @@ export class KnownDecisions {
         filter: EVERYTHING,
         start: { kind: "last_per_subject" },
         isOthers: (message) => breaker.take(message),
-        take: (payload) => detector.applyVerdict(createVerdictMark(decodeVerdict(payload))),
+        take: ({ subject, payload }) =>
+          detector.applyVerdict(createVerdictMark(decodeVerdictOn(subject, payload))),
         onCaughtUp: () => breaker.completeList(),
       }),
       this.#read({
         stream: streamNames.history,
         filter: subjects.everyAlert,
         start: { kind: "since", time: () => new Date(Date.now() - lookBackMs) },
-        take: (payload) => detector.applyAlert(createAlertMark(decodeAlert(payload))),
+        take: ({ payload }) => detector.applyAlert(createAlertMark(decodeAlert(payload))),
       }),
     ];
     this.caughtUp = Promise.all(read).then(() => undefined);
@@ -81,9 +82,8 @@ export class KnownDecisions {
         prefetch: PREFETCH,
         // The mark of a message that is gone changes nothing: what it said is known.
         onMessage: (message) => {
-          const { payload, markerReason } = message;
           if (isOthers?.(message)) return;
-          if (markerReason === undefined) this.#orReject(() => take(payload));
+          if (message.markerReason === undefined) this.#orReject(() => take(message));
         },
         onCaughtUp: () => {
           onCaughtUp?.();
@@ -108,7 +108,7 @@ export class KnownDecisions {
 type Reading = Pick<StreamReaderOptions, "stream" | "filter" | "start"> & {
   /** True for a message that is not for `take`. */
   readonly isOthers?: (message: StreamMessage) => boolean;
-  readonly take: (payload: Uint8Array) => void;
+  readonly take: (message: StreamMessage) => void;
   readonly onCaughtUp?: () => void;
 };
 

@@ -4,7 +4,7 @@ import {
   type Applied,
   ContractError,
   type ContractErrorCode,
-  decodeVerdict,
+  decodeVerdictOn,
   type HostBlock,
   type HostState,
   HOST_STATE_VERSION,
@@ -237,7 +237,8 @@ export class Enforcer {
   #change({ subject, payload, sequence, markerReason }: VerdictMessage): Change | undefined {
     if (markerReason !== undefined) return this.#desired.remove(subject);
     try {
-      return this.#desired.apply(subject, decodeVerdict(payload), { sequence, nowUs: wallUs() });
+      const verdict = decodeVerdictOn(subject, payload);
+      return this.#desired.apply(subject, verdict, { sequence, nowUs: wallUs() });
     } catch (error) {
       if (!(error instanceof ContractError)) throw error;
       this.#options.events.onRejected(error.code, error);

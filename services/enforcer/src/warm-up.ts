@@ -1,13 +1,15 @@
 import {
   APPLIED_VERSION,
-  decodeVerdict,
+  decodeVerdictOn,
   encodeApplied,
   encodeVerdict,
   VERDICT_VERSION,
   type Verdict,
+  verdictSubject,
   writeBlock,
   writeSourceKey,
 } from "@packetwatch/contracts";
+import { parsePrefix } from "@packetwatch/net";
 import { DesiredBlocks } from "./desired-blocks.ts";
 
 /** As many as V8 takes to compile what they go through. */
@@ -39,10 +41,14 @@ const verdict: Verdict = {
  */
 export function warmUp(): number {
   const payload = encodeVerdict(verdict);
+  const subject = verdictSubject(parsePrefix(verdict.source));
   const desired = new DesiredBlocks();
   let taken = 0;
   for (let sequence = 1; sequence <= VERDICTS; sequence++) {
-    const change = desired.apply("warm-up", decodeVerdict(payload), { sequence, nowUs: 1 });
+    const change = desired.apply(subject, decodeVerdictOn(subject, payload), {
+      sequence,
+      nowUs: 1,
+    });
     if (!change) continue;
     writeSourceKey(change.block.prefix.words);
     writeBlock({ expiresNs: 0n, dropped: 0n, firstDropNs: 0n });

@@ -11,7 +11,7 @@ import type { TelemetryAggregator } from "./core/aggregator.ts";
 /** How long a refused subscription waits for its next try. */
 const RESUBSCRIBE_MS = 5000;
 
-export type MessageRejection = ContractErrorCode | "wrong_subject" | "unknown_service" | "no_room";
+export type MessageRejection = ContractErrorCode | "unknown_service" | "no_room";
 
 export type RejectedMessage = {
   readonly reason: MessageRejection;
