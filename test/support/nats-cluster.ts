@@ -10,7 +10,7 @@ export type NatsClusterOptions = {
 
 type Node = { readonly port: number; readonly arguments: readonly string[] };
 
-/** NATS servers of one JetStream cluster, each a process of its own with routes on 127.0.0.1. */
+/** NATS servers of one JetStream cluster, each a process of its own with routes on 127.0.0.1, where containers would not find each other. */
 export class NatsCluster {
   readonly #nodes: readonly Node[];
   readonly #servers = new Map<number, NatsServer>();
@@ -44,7 +44,7 @@ export class NatsCluster {
     if (server) return server.start();
     const node = this.#nodes[index];
     if (!node) throw new RangeError(`there is no node ${index}`);
-    this.#servers.set(index, await startNats(node));
+    this.#servers.set(index, await startNats({ ...node, as: "process" }));
   }
 
   /** SIGKILL; start() brings it back. */

@@ -50,7 +50,7 @@ describe("provisionStreams", () => {
       max_msgs_per_subject: 1,
       allow_msg_ttl: true,
       allow_direct: true,
-      subject_delete_marker_ttl: 3600e9,
+      subject_delete_marker_ttl: 600e9,
     });
     expect(await configOf(streamNames.history)).toMatchObject({
       storage: "file",

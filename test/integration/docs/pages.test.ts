@@ -17,7 +17,7 @@ const readPage = (page: string) => readFileSync(join(repository, page), "utf8");
 const prose = (page: string) => readPage(page).replaceAll(/^```[^]*?^```$/gm, "");
 
 /** Where the tests leave something: these are there only after a run. */
-const MADE_BY_RUNS = /^(build|test-results|\.run|\.tools)\//;
+const MADE_BY_RUNS = /^(bench\/results|build|test-results|\.run|\.tools)\//;
 
 describe.each(pages)("%s", (page) => {
   it("links to files that are there", () => {
