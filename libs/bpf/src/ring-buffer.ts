@@ -65,6 +65,14 @@ export class RingBuffer {
     return this.#open().cursor.consumedBytes();
   }
 
+  /**
+   * Makes the consumer's position one that a consumer can have left, and says whether it wasn't: whoever has CAP_BPF
+   * can write to it. What waited is lost then. Before anything is read, and only by the one that reads.
+   */
+  repair(): boolean {
+    return this.#open().cursor.repair();
+  }
+
   /** Bytes that wait, headers and padding included. */
   availableBytes(): number {
     return this.#open().cursor.availableBytes();

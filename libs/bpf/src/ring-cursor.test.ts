@@ -55,6 +55,45 @@ class FakeRing {
 }
 
 describe("a ring's cursor", () => {
+  const LARGEST = 2n ** 64n - 1n;
+  test.each([
+    ["beyond what was written", 8192n + 8n],
+    ["further back than the ring is long", 4088n],
+    ["amid a word", 8187n],
+    ["the largest number", LARGEST],
+  ])("a position that no consumer can have left is repaired: %s", (_what, position) => {
+    const ring = new FakeRing(8192n - 32n);
+    ring.append(24, 1);
+    ring.consumerPosition[0] = position;
+    expect(ring.cursor.repair()).toBe(true);
+    expect(ring.consume()).toEqual([]);
+    ring.append(16, 2);
+    expect(ring.consume()).toEqual([[16, 2, 2]]);
+  });
+
+  test("a position that is sound stays, in an empty ring, in a full one and across the end of 64 bits", () => {
+    for (const [start, waiting] of [
+      [0n, 0],
+      [8n, sizeBytes],
+      [LARGEST - 7n, 64],
+    ] as const) {
+      const ring = new FakeRing(start);
+      ring.producerPosition[0] = BigInt.asUintN(64, start + BigInt(waiting));
+      expect(ring.cursor.repair()).toBe(false);
+      expect(ring.consumerPosition[0]).toBe(start);
+    }
+  });
+
+  test("a walk that begins amid a record ends with what was written, and finds what comes then", () => {
+    const ring = new FakeRing();
+    ring.append(56, 0x3f);
+    ring.consumerPosition[0] = 16n;
+    expect(ring.consume()).toEqual([]);
+    expect(ring.consumerPosition).toEqual(ring.producerPosition);
+    ring.append(16, 2);
+    expect(ring.consume()).toEqual([[16, 2, 2]]);
+  });
+
   test.each([1, 7, 8, 9, 13, 16, 56])(
     "finds the record after one of %i bytes, which is padded to 8",
     (length) => {

@@ -45,6 +45,16 @@ export class RingCursor {
     return distance(Atomics.load(consumerPosition, 0), Atomics.load(producerPosition, 0));
   }
 
+  /** Moves a position that no consumer can have left to the end of what was written; says whether it had to. */
+  repair(): boolean {
+    const { consumerPosition, producerPosition, sizeBytes } = this.#memory;
+    const consumed = Atomics.load(consumerPosition, 0);
+    const produced = Atomics.load(producerPosition, 0);
+    if (consumed % 8n === 0n && distance(consumed, produced) <= sizeBytes) return false;
+    Atomics.store(consumerPosition, 0, produced);
+    return true;
+  }
+
   consume(visit: RecordVisitor, maxRecords: number): number {
     assert(!this.#visiting, "a ring is not consumed by its own visitor");
     const { consumerPosition, producerPosition, headers } = this.#memory;
@@ -65,6 +75,11 @@ export class RingCursor {
         const length = header & lengthMask;
         // The kernel pads records to 8 bytes; the length in the header is unpadded.
         consumed += (headerBytes + length + 7) & ~7;
+        // No record ends beyond what was reserved: the walk began amid one, and nothing tells where the next begins.
+        if (consumed > available) {
+          consumed = available;
+          break;
+        }
         if ((header & discardBit) !== 0) continue;
         visited++;
         visit(headerOffset + headerBytes, length);

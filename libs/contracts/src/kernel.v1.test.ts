@@ -18,6 +18,8 @@ import {
   unparsedReasons,
   writeAllowKey,
   writeBlock,
+  isEnforcing,
+  liveLayout,
   readLive,
   writeLive,
   writeSettings,
@@ -106,6 +108,22 @@ describe("bytes are those of bpf/packetwatch.h", () => {
     expect(readLive(writeLive(trial))).toEqual(trial);
     expect(writeLive({ enforce: "on" })).toHaveLength(LIVE_BYTES);
   });
+
+  it.each([3, 0xffff_ffff])(
+    "a setting of %d, which nobody writes, is off as in the kernel",
+    (code) => {
+      const bytes = writeLive({ enforce: "on" });
+      const view = new DataView(bytes.buffer);
+      view.setUint32(liveLayout.set, code, true);
+      expect(readLive(bytes)).toMatchObject({ enforce: "on", set: "off" });
+      expect(isEnforcing(readLive(bytes), 5n)).toBe(false);
+      view.setUint32(liveLayout.set, 0, true);
+      view.setUint32(liveLayout.set_after, code, true);
+      view.setBigUint64(liveLayout.until_ns, 5n, true);
+      expect(isEnforcing(readLive(bytes), 4n)).toBe(true);
+      expect(isEnforcing(readLive(bytes), 5n)).toBe(false);
+    },
+  );
 
   it("a record has no gap", () => {
     const offsets = Object.values(synRecordLayout);

@@ -298,8 +298,8 @@ export function readLive(bytes: Uint8Array): Live {
   const view = viewOf(bytes);
   return {
     enforce: view.getUint32(liveLayout.enforce, true) === 0 ? "off" : "on",
-    set: settingCodes[view.getUint32(liveLayout.set, true)],
-    setAfter: settingCodes[view.getUint32(liveLayout.set_after, true)],
+    set: settingOf(view.getUint32(liveLayout.set, true)),
+    setAfter: settingOf(view.getUint32(liveLayout.set_after, true)),
     untilNs: view.getBigUint64(liveLayout.until_ns, true),
   };
 }
@@ -312,6 +312,11 @@ export function isEnforcing({ enforce, set, setAfter, untilNs }: Live, nowNs: bi
 
 /** PW_SET_*, in their order. */
 const settingCodes = [undefined, "on", "off"] as const;
+
+/** A code that nobody has written is "off", as is_enforcing() takes it: what is shown is what the program does. */
+function settingOf(code: number): "on" | "off" | undefined {
+  return code in settingCodes ? settingCodes[code] : "off";
+}
 
 function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

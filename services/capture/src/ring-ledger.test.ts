@@ -5,7 +5,7 @@ import { type NotedRing, RingLedger } from "./ring-ledger.ts";
 /** A ring from which so many records were read. */
 function createRing(records: number): NotedRing {
   const notes = new BigUint64Array(8);
-  return { notes, consumedBytes: () => BigInt(records * SYN_RING_BYTES) };
+  return { notes, consumedBytes: () => BigInt(records * SYN_RING_BYTES), repair: () => false };
 }
 
 describe("the ring's ledger", () => {
@@ -29,6 +29,16 @@ describe("the ring's ledger", () => {
     expect(new RingLedger(ring).settleCrash()).toBe(4);
     expect(new RingLedger(ring).settleCrash()).toBe(0);
     expect(new RingLedger(ring).counts).toMatchObject({ published: 6, crash: 4 });
+  });
+
+  it("what waited in a ring whose position was damaged is lost, and counted", () => {
+    let position = 3n;
+    const repair = () => {
+      position = BigInt(10 * SYN_RING_BYTES);
+      return true;
+    };
+    const ring = { notes: new BigUint64Array(8), consumedBytes: () => position, repair };
+    expect(new RingLedger(ring).settleCrash()).toBe(10);
   });
 
   it("a new ring has lost nothing", () => {

@@ -8,7 +8,7 @@ import {
 } from "@packetwatch/contracts";
 
 /** What a ledger needs of a ring. */
-export type NotedRing = Pick<RingBuffer, "notes" | "consumedBytes">;
+export type NotedRing = Pick<RingBuffer, "notes" | "consumedBytes" | "repair">;
 
 /**
  * What became of every record that was read from a ring. It lies beside the
@@ -37,11 +37,13 @@ export class RingLedger {
 
   /**
    * Counts what an earlier capture left unaccounted, and returns how much that
-   * was: at most what was on its way, some of which NATS may have stored. Call
-   * it before anything is read.
+   * was: at most what was on its way, some of which NATS may have stored, and
+   * what waited in a ring whose position was damaged. Call it before anything
+   * is read.
    */
   settleCrash(): number {
-    const read = Number(this.#ring.consumedBytes()) / SYN_RING_BYTES;
+    this.#ring.repair();
+    const read = Math.floor(Number(this.#ring.consumedBytes()) / SYN_RING_BYTES);
     const accounted = Object.values(this.counts).reduce((sum, records) => sum + records, 0);
     const lost = Math.max(0, read - accounted);
     this.add("crash", lost);

@@ -14,6 +14,7 @@ import {
 import { formatAddress, formatPrefix, parsePrefix, type Prefix } from "@packetwatch/net";
 import { AllowList, type HostEntry } from "./allow-list.ts";
 import { type Change, type DesiredBlock, DesiredBlocks } from "./desired-blocks.ts";
+import { hostBlockOf } from "./host-block.ts";
 import { type AllowChange, HostMap, type Reconciled } from "./host-map.ts";
 import {
   allowedByOperators,
@@ -180,16 +181,8 @@ export class Enforcer {
     const prefix = parsePrefix(source);
     const { offsetNs } = sampleClockOffset(1);
     const held = [...this.#maps.values()].flatMap((map) => map.blockOf(prefix) ?? []);
-    const nowNs = realTimeNs() - offsetNs;
-    const inForce = held.filter(({ expiresNs }) => expiresNs === 0n || expiresNs > nowNs);
-    const firstDropsNs = held.map(({ firstDropNs }) => firstDropNs).filter((timeNs) => timeNs > 0n);
-    return {
-      source,
-      interfaces: inForce.length,
-      dropped: Number(held.reduce((sum, { dropped }) => sum + dropped, 0n)),
-      firstDropUs: firstDropsNs.length === 0 ? null : wallUsOf(least(firstDropsNs), offsetNs),
-      allowed: this.#allowed.touches(prefix),
-    };
+    const allowed = this.#allowed.touches(prefix);
+    return hostBlockOf({ source, held, allowed }, { nowNs: realTimeNs() - offsetNs, offsetNs });
   }
 
   /** Brings what is allowed, and whether anything is dropped, into the maps that are open. */
@@ -406,12 +399,4 @@ function wallUs(): number {
 function createToBootNs(): (wallUs: number) => bigint {
   const { offsetNs } = sampleClockOffset(1);
   return (wallUs) => BigInt(wallUs) * 1000n - offsetNs;
-}
-
-function wallUsOf(bootNs: bigint, offsetNs: bigint): number {
-  return Number((bootNs + offsetNs) / 1000n);
-}
-
-function least(values: readonly bigint[]): bigint {
-  return values.reduce((least, value) => (value < least ? value : least));
 }
