@@ -53,6 +53,8 @@ detach_with() {
   local settings=() name
   for name in PW_IFDEV PW_PIN_DIR; do settings+=(--env "$name=$(setting_of_capture "$1" "$name")"); done
   "$1" stop --timeout 20 capture enforcer
+  # The engine mounts no folder that is missing, and a start may have failed before there were keys.
+  "$1" run --rm --no-deps -T keys >/dev/null
   "$1" run --rm --no-deps --quiet-pull "${settings[@]}" capture packetwatch detach
 }
 
@@ -68,7 +70,7 @@ run_log() {
   start
   local terminal=()
   [ -t 0 ] && [ -t 1 ] || terminal=(-T)
-  stack exec "${terminal[@]}" capture packetwatch tail || true
+  stack run --rm --no-deps "${terminal[@]}" packetwatch tail || true
 }
 
 # The two suites of the ported tool: a whole stack for each, taken down afterwards.
@@ -109,7 +111,7 @@ case $1 in
   build-test) build_test ;;
   exec-app)
     build_app
-    stack run --rm --no-deps capture bash
+    stack run --rm --entrypoint bash packetwatch
     ;;
   exec-test)
     build_app

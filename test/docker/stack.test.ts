@@ -1,6 +1,8 @@
 /** The stack of docker-compose.yml, from the images of the Dockerfile, on a Docker Engine. */
 import { existsSync, rmSync } from "node:fs";
-import { connectBus } from "@packetwatch/bus";
+import { connectBus, publicKeyOfSeed } from "@packetwatch/bus";
+import { encodeVerdict, type Role, streamNames, verdictSubject } from "@packetwatch/contracts";
+import { parsePrefix } from "@packetwatch/net";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { BackgroundCommand } from "../support/background-command.ts";
 import { Cleanup } from "../support/cleanup.ts";
@@ -11,6 +13,7 @@ import { freePort } from "../support/nats.ts";
 import { here } from "../support/network-namespace.ts";
 import { startNginx } from "../support/nginx.ts";
 import { PinnedPacketwatch } from "../support/pinned-packetwatch.ts";
+import { blockVerdict, publishVerdict } from "../support/published-verdicts.ts";
 import { RecordingLogger } from "../support/recording-logger.ts";
 import { SynTap, VerdictTap } from "../support/taps.ts";
 import { visit } from "../support/visit.ts";
@@ -23,6 +26,11 @@ const OTHER_PIN_DIR = `${PIN_DIR}other`;
 const START_TIMEOUT_MS = 300_000;
 const TEST_TIMEOUT_MS = 240_000;
 const BLOCK_TIMEOUT_MS = 30_000;
+
+/** As nkeys are written: of a user, 58 characters. */
+const SEED = /\bSU[A-Z2-7]{56}\b/;
+/** Where an image has files of ours. */
+const SEARCHED = "/etc /home /root /opt /usr/local/bin /var";
 
 const services = ["nats", "capture", "enforcer", "detector", "metrics"] as const;
 
@@ -92,8 +100,9 @@ async function addBlockedSource(): Promise<string> {
   return source;
 }
 
-async function openBus() {
-  const options = { servers: [natsUrl], name: "test", logger: new RecordingLogger() };
+async function openBus(key = "operator") {
+  const access = { nkeyFile: await stack.seedFile(key) };
+  const options = { servers: [natsUrl], access, name: "test", logger: new RecordingLogger() };
   return ofTest.own(await connectBus(options));
 }
 
@@ -157,6 +166,131 @@ describe("privileges", () => {
     const probe = compilers.map((name) => `command -v ${name}`).join("; ");
     const { output } = await docker(["run", "--rm", image, "sh", "-c", `${probe}; true`]);
     expect(output).toBe("");
+  });
+});
+
+describe("keys", () => {
+  const owners: Readonly<Record<Role, string>> = {
+    capture: "0:0",
+    enforcer: "0:0",
+    detector: "1000:1000",
+    metrics: "1000:1000",
+    operator: "1000:1000",
+    provisioner: "1000:1000",
+    relay: "1000:1000",
+    integrator: "1000:1000",
+  };
+
+  it(
+    "a seed is for its reader alone; what NATS knows holds none",
+    async () => {
+      const stat = ["stat", "--format", "%a %u:%g %n"];
+      for (const [role, owner] of Object.entries(owners)) {
+        const paths = [`/keys/${role}`, `/keys/${role}/user.nk`];
+        const expected = [`700 ${owner} ${paths[0]}`, `600 ${owner} ${paths[1]}`];
+        expect((await stack.inKeys(...stat, ...paths)).trim().split("\n")).toEqual(expected);
+      }
+      expect(await stack.inKeys("sh", "-c", "cat /keys/nats/*")).not.toMatch(SEED);
+    },
+    TEST_TIMEOUT_MS,
+  );
+
+  it.each(services)("%s sees no key but its own, and can't write it", async (service) => {
+    const folder = service === "nats" ? "/etc/nats/keys" : "/keys";
+    const probe = `ls ${folder}; touch ${folder}/x 2>&1 || cat ${folder}/*`;
+    const output = await stack.compose("exec", "-T", service, "sh", "-c", probe);
+    expect(output).toMatch(/read-only file system/i);
+    if (service === "nats") return expect(output).not.toMatch(SEED);
+    expect(output).toMatch(/^user\.nk\n/);
+    expect(publicKeyOfSeed(SEED.exec(output)?.[0] ?? "")).toBe(await publicKeyOf(service));
+  });
+
+  async function publicKeyOf(role: Role): Promise<string | undefined> {
+    const list = await stack.inKeys("packetwatch", "keys", "list", "/keys", "--json");
+    const users = list.split("\n").filter(Boolean).map(parseUser);
+    return users.find(({ name }) => name === role)?.publicKey;
+  }
+
+  it("nobody connects without one", async () => {
+    const failures: string[] = [];
+    const refused = new AbortController();
+    const connecting = connectBus({
+      servers: [natsUrl],
+      name: "nobody",
+      logger: new RecordingLogger(),
+      signal: refused.signal,
+      onFailure: ({ kind }) => {
+        failures.push(kind);
+        refused.abort();
+      },
+    });
+    const outcome = await connecting.then(
+      () => "connected",
+      () => "refused",
+    );
+    expect(outcome).toBe("refused");
+    expect(failures).toEqual(["unauthorized"]);
+  });
+
+  it("capture's can't publish a verdict, and the operator's can", async () => {
+    const verdict = blockVerdict("192.0.2.77");
+    const subject = verdictSubject(parsePrefix(verdict.source));
+    const { connection } = await openBus("capture");
+    const forged = connection.request(subject, encodeVerdict(verdict));
+    await expect(forged).rejects.toThrow("Permissions Violation");
+    expect(await storedUnder(subject)).toEqual([]);
+    await publishVerdict(await openBus("operator"), verdict);
+    expect(await storedUnder(subject)).toEqual([subject]);
+  });
+
+  async function storedUnder(subject: string): Promise<readonly string[]> {
+    const manager = await (await openBus()).jetstream.jetstreamManager();
+    const { state } = await manager.streams.info(streamNames.verdict, { subjects_filter: subject });
+    return Object.keys(state.subjects ?? {});
+  }
+
+  it("the command runs with the operator's", async () => {
+    const status = ["run", "--rm", "--no-deps", "-T", "packetwatch", "status", "--json"];
+    expect(await stack.compose(...status)).toContain('"capture"');
+  });
+
+  it(
+    "another start makes no new ones",
+    async () => {
+      const before = await publicKeyOf("capture");
+      await stack.up("--no-recreate");
+      expect(await publicKeyOf("capture")).toBe(before);
+      expect(await stack.logs("keys")).toContain("every role has its key already");
+    },
+    TEST_TIMEOUT_MS,
+  );
+
+  it("one that is added can be used once nats-server reads them again", async () => {
+    await stack.inKeys("packetwatch", "keys", "add", "/keys", "integrator", "siem");
+    await stack.compose("kill", "--signal", "HUP", "nats");
+    const bus = await openBus("siem");
+    const refused = bus.connection.request("packetwatch.v1.breaker");
+    await expect(refused).rejects.toThrow("Permissions Violation");
+  });
+
+  it("no seed is in the logs", async () => {
+    expect(await stack.compose("logs", "--no-color")).not.toMatch(SEED);
+  });
+
+  it.each(["packetwatch", "packetwatch-nats"])("the image %s holds no seed", async (image) => {
+    // Exit code 1: grep found none.
+    const search = `grep --recursive --text --files-with-matches -E '\\bS[UAO][A-Z2-7]{56}\\b' ${SEARCHED}`;
+    const { code, output } = await docker([
+      "run",
+      "--rm",
+      "--user",
+      "root",
+      image,
+      "sh",
+      "-c",
+      search,
+    ]);
+    expect({ code, output }).toEqual({ code: 1, output: "" });
   });
 });
 
@@ -257,6 +391,12 @@ describe(
   },
   TEST_TIMEOUT_MS,
 );
+
+type KeyLine = { readonly name: string; readonly publicKey: string };
+
+function parseUser(line: string): KeyLine {
+  return JSON.parse(line) as KeyLine;
+}
 
 type FatalLine = { readonly code: string; readonly msg: string };
 

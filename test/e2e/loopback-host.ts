@@ -1,4 +1,4 @@
-import { connectBus } from "@packetwatch/bus";
+import { connectBus, type NatsAccess } from "@packetwatch/bus";
 import { AppliedTap } from "../support/applied-tap.ts";
 import type { Cleanup } from "../support/cleanup.ts";
 import type { Settings } from "../support/fleet-service.ts";
@@ -10,6 +10,8 @@ import { RecordingLogger } from "../support/recording-logger.ts";
 export type LoopbackHost = {
   readonly place: Place;
   readonly natsUrl: string;
+  /** How a test's own connection proves who it is. */
+  readonly access: NatsAccess;
   readonly metricsUrl: string;
   /** The ends of all logs, for the message of a failure. */
   readonly tails: string;
@@ -32,6 +34,7 @@ export async function startLoopbackHost(
   return {
     place: host.namespace,
     natsUrl: fleet.nats.url,
+    access: {},
     metricsUrl: `http://localhost:${METRICS_PORT}/metrics`,
     hasBlocked: (source) => pinned.maps.blockOf(source) !== undefined,
     get tails() {
@@ -43,11 +46,13 @@ export async function startLoopbackHost(
 /** Joins the stack of docker-compose.test.yml, in which this process is the tester. */
 export async function joinStack(cleanup: Cleanup): Promise<LoopbackHost> {
   const natsUrl = process.env["PW_NATS_URL"] ?? "";
-  const options = { servers: [natsUrl], name: "tester", logger: new RecordingLogger() };
+  const access = { nkeyFile: process.env["PW_NATS_NKEY_FILE"] };
+  const options = { servers: [natsUrl], access, name: "tester", logger: new RecordingLogger() };
   const applied = cleanup.own(new AppliedTap(cleanup.own(await connectBus(options))));
   return {
     place: here,
     natsUrl,
+    access,
     metricsUrl: process.env["STACK_METRICS_URL"] ?? "",
     hasBlocked: (source) =>
       applied.applied.some(({ action, source: of }) => action === "blocked" && of === source),

@@ -51,7 +51,8 @@ async function startSite(suite: LoopbackSuite, cleanup: Cleanup): Promise<Site> 
         PW_PORTSCAN_TIME_THRESHOLD: String(WINDOW_SECONDS),
       });
   cleanup.own(await startNginx({ namespace: host.place, ports: PORTS, answer: "pong" }));
-  const options = { servers: [host.natsUrl], name: "test", logger: new RecordingLogger() };
+  const { natsUrl, access } = host;
+  const options = { servers: [natsUrl], access, name: "test", logger: new RecordingLogger() };
   const verdicts = cleanup.own(new VerdictTap(cleanup.own(await connectBus(options))));
   return new Site(host, verdicts);
 }

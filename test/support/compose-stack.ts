@@ -84,6 +84,18 @@ export class ComposeStack {
     return this.attempt([file], "run", "--rm", "--no-deps", "-T", ...environment, service);
   }
 
+  /** Runs a command where all keys are, as root. */
+  inKeys(...command: readonly string[]): Promise<string> {
+    return this.compose("run", "--rm", "--no-deps", "-T", "keys", ...command);
+  }
+
+  /** The seed of a key, such as a role's own, in a file for its owner alone. */
+  async seedFile(name: string): Promise<string> {
+    const file = join(this.#overrides, `${name}.nk`);
+    writeFileSync(file, await this.inKeys("cat", `/keys/${name}/user.nk`), { mode: 0o600 });
+    return file;
+  }
+
   async inspect(service: string): Promise<readonly ContainerFacts[]> {
     const ids = (await this.compose("ps", "--all", "--quiet", service)).split("\n").filter(Boolean);
     const { output } = await docker(["inspect", ...ids]);

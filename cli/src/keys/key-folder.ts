@@ -31,8 +31,10 @@ const USERS_FILE = "nats/users.json";
 const MAX_USERS = 10_000;
 export const KEY_NAME = /^(?!nats$)[A-Za-z0-9_-]{1,64}$/;
 
-/** Whom the files with seeds belong to. */
 export type Owner = { readonly uid: number; readonly gid: number };
+
+/** Whom the files with seeds belong to: `all` where a role has no owner of its own; without either, whoever makes them. */
+export type Owners = { readonly all?: Owner } & { readonly [role in Role]?: Owner };
 
 export type NewKey = {
   readonly name: string;
@@ -56,11 +58,11 @@ const usersFile = z.object({
 
 export class KeyFolder {
   readonly #folder: string;
-  readonly #owner: Owner | undefined;
+  readonly #owners: Owners;
 
-  constructor(folder: string, owner?: Owner) {
+  constructor(folder: string, owners: Owners = {}) {
     this.#folder = folder;
-    this.#owner = owner;
+    this.#owners = owners;
   }
 
   get accountsFile(): string {
@@ -124,7 +126,7 @@ export class KeyFolder {
     mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
     const kept = existsSync(file) ? publicKeyOfSeed(readFileSync(file, "utf8")) : undefined;
     const publicKey = kept ?? this.#makeSeed(file);
-    this.#protect(file);
+    this.#protect(file, role);
     return { name, role, host, publicKey };
   }
 
@@ -134,12 +136,12 @@ export class KeyFolder {
     return publicKey;
   }
 
-  #protect(file: string): void {
+  #protect(file: string, role: Role): void {
     chmodSync(path.dirname(file), 0o700);
     chmodSync(file, 0o600);
-    if (this.#owner === undefined) return;
-    for (const each of [path.dirname(file), file])
-      chownSync(each, this.#owner.uid, this.#owner.gid);
+    const owner = this.#owners[role] ?? this.#owners.all;
+    if (owner === undefined) return;
+    for (const each of [file, path.dirname(file)]) chownSync(each, owner.uid, owner.gid);
   }
 
   #write(users: readonly NatsUser[]): void {

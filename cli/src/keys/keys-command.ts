@@ -6,10 +6,10 @@ import { jsonOption } from "../options.ts";
 import { counted, jsonText } from "../printable.ts";
 import { renderTable } from "../render-table.ts";
 import { print } from "../terminal.ts";
-import { KEY_NAME, KeyFolder, type Owner } from "./key-folder.ts";
+import { KEY_NAME, KeyFolder, type Owners } from "./key-folder.ts";
 
-type InitFlags = { readonly owner?: Owner; readonly json?: true };
-type AddFlags = { readonly owner?: Owner; readonly host?: string };
+type InitFlags = { readonly owner?: Owners; readonly json?: true };
+type AddFlags = { readonly owner?: Owners; readonly host?: string };
 
 export function keysCommand(program: Command): void {
   const keys = program
@@ -106,15 +106,18 @@ function reporting<T>(folder: string, work: () => T): T {
 
 function ownerOption(): Option {
   return new Option(
-    "--owner <uid:gid>",
-    "whom the seeds belong to, where a service is another user",
-  ).argParser(ownerOf);
+    "--owner <[role=]uid:gid>",
+    "whom the seeds belong to, where a service is another user; once for all, or once for each role",
+  ).argParser(addOwner);
 }
 
-function ownerOf(text: string): Owner {
-  const match = /^(\d{1,9}):(\d{1,9})$/.exec(text);
-  if (!match) throw new InvalidArgumentError("It is two numbers, such as 1000:1000.");
-  return { uid: Number(match[1]), gid: Number(match[2]) };
+function addOwner(text: string, owners: Owners = {}): Owners {
+  const match = /^(?:([a-z]+)=)?(\d{1,9}):(\d{1,9})$/.exec(text);
+  const [, of = "all", uid, gid] = match ?? [];
+  if (!match || !["all", ...roleNames].includes(of)) {
+    throw new InvalidArgumentError("It is two numbers, such as 1000:1000 or capture=0:0.");
+  }
+  return { ...owners, [of]: { uid: Number(uid), gid: Number(gid) } };
 }
 
 function keyName(text: string): string {

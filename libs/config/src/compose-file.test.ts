@@ -12,13 +12,20 @@ type ComposeFile = {
   readonly services: Readonly<Record<string, Service>>;
 };
 
+type KeyMount = { readonly source: string };
+
 const file = new URL("../../../docker-compose.yml", import.meta.url);
 const compose = parse(readFileSync(file, "utf8"), { merge: true }) as ComposeFile;
 
 /** What a container is told by its image or by the stack, whatever the host's environment says. */
 const fixed = ["PW_BPF_OBJECT", "PW_HEALTH_FILE"];
 /** Handed on with a value, because the stack's network is another than the host's. */
-const translated = ["PW_NATS_URL", "PW_PROMETHEUS_PORT", "PW_PROMETHEUS_ADDRESS"];
+const translated = [
+  "PW_NATS_URL",
+  "PW_NATS_NKEY_FILE",
+  "PW_PROMETHEUS_PORT",
+  "PW_PROMETHEUS_ADDRESS",
+];
 
 const ofServices = Object.values<Variable>(variables)
   .filter(({ readBy }) => readBy.some((reader) => reader !== "cli"))
@@ -34,12 +41,44 @@ describe("docker-compose.yml", () => {
     expect(Object.values(compose["x-variables"]).every((value) => value === null)).toBe(true);
   });
 
-  it.each(["capture", "enforcer", "detector", "metrics", "provision"])(
-    "tells %s where NATS is",
-    (name) => {
-      expect(compose.services[name]?.environment).toHaveProperty("PW_NATS_URL");
+  const clients = {
+    capture: "capture",
+    enforcer: "enforcer",
+    detector: "detector",
+    metrics: "metrics",
+    provision: "provisioner",
+    packetwatch: "operator",
+  };
+  it.each(Object.entries(clients))(
+    "tells %s where NATS is, and mounts the folder of the key of %s and no other",
+    (name, role) => {
+      const environment = compose.services[name]?.environment;
+      expect(environment).toHaveProperty("PW_NATS_URL");
+      expect(environment).toHaveProperty("PW_NATS_NKEY_FILE", "${PW_NATS_NKEY_FILE-/keys/user.nk}");
+      expect(keyMountsOf(name)).toEqual([
+        {
+          type: "volume",
+          source: "keys",
+          target: "/keys",
+          read_only: true,
+          volume: { subpath: role, nocopy: true },
+        },
+      ]);
     },
   );
+
+  it("mounts what NATS knows of the keys at NATS, and the seeds where they are made alone", () => {
+    expect(keyMountsOf("nats")).toMatchObject([{ read_only: true, volume: { subpath: "nats" } }]);
+    const all = Object.keys(compose.services).filter((name) => keyMountsOf(name).length > 0);
+    expect(all.toSorted()).toEqual([...Object.keys(clients), "keys", "nats"].toSorted());
+  });
+
+  function keyMountsOf(name: string): readonly unknown[] {
+    const mounts = (compose.services[name]?.["volumes"] ?? []) as readonly (string | KeyMount)[];
+    return mounts.filter((mount) =>
+      typeof mount === "string" ? mount.startsWith("keys:") : mount.source === "keys",
+    );
+  }
 
   it("uses only variables that are in docs/variables.md", () => {
     const used = readFileSync(file, "utf8").match(/PW_[A-Z0-9_]+/g) ?? [];
@@ -62,20 +101,23 @@ describe("docker-compose.yml", () => {
     },
   );
 
-  it("gives capabilities to capture and enforcer alone, and the host's network too", () => {
+  it("gives capabilities to capture, enforcer and whoever makes the keys, and the host's network to the two", () => {
     const having = (key: string) =>
       Object.entries(compose.services).flatMap(([name, service]) =>
         service[key] === undefined ? [] : [[name, service[key]]],
       );
     expect(having("cap_add")).toEqual([
+      ["keys", ["CHOWN", "DAC_OVERRIDE", "FOWNER"]],
       ["capture", ["BPF", "NET_ADMIN", "PERFMON"]],
       ["enforcer", ["BPF"]],
     ]);
     expect(having("network_mode")).toEqual([
+      ["keys", "none"],
       ["capture", "host"],
       ["enforcer", "host"],
     ]);
     expect(having("user")).toEqual([
+      ["keys", "root"],
       ["capture", "root"],
       ["enforcer", "root"],
     ]);

@@ -1,0 +1,52 @@
+import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { roleNames } from "@packetwatch/contracts";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { runPacketwatch } from "../../support/packetwatch-command.ts";
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "packetwatch-keys-"));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+function keys(verb: string, ...args: readonly string[]) {
+  return runPacketwatch({ settings: {}, args: ["keys", verb, folder, ...args] });
+}
+
+function ownerOf(name: string): readonly string[] {
+  return [name, `${name}/user.nk`].map((path) => {
+    const { uid, gid } = statSync(join(folder, path));
+    return `${uid}:${gid}`;
+  });
+}
+
+describe("keys --owner", () => {
+  const owners = ["--owner", "1000:1001", "--owner", "capture=7:8"] as const;
+
+  it("gives each seed to the owner of its role, or else to that of all", async () => {
+    expect(await keys("init", ...owners)).toMatchObject({ code: 0, errors: "" });
+    for (const role of roleNames) {
+      const owner = role === "capture" ? "7:8" : "1000:1001";
+      expect(ownerOf(role), role).toEqual([owner, owner]);
+    }
+  });
+
+  it("an added key has the owner of its role", async () => {
+    await keys("init");
+    expect(await keys("add", "capture", "capture-web1", ...owners)).toMatchObject({ code: 0 });
+    expect(ownerOf("capture-web1")).toEqual(["7:8", "7:8"]);
+    expect(ownerOf("capture")).toEqual(["0:0", "0:0"]);
+  });
+
+  it.each(["root", "1000", "1000:", "nobody=1:1", "capture:1:1", "=1:1", "-1:0", "__proto__=1:1"])(
+    "%s is refused with what it may be, and nothing is made",
+    async (owner) => {
+      const { code, errors } = await keys("init", `--owner=${owner}`);
+      expect(code).toBe(2);
+      expect(errors).toMatch(/^error: .*It is two numbers, such as 1000:1000 or capture=0:0\.\n/);
+      expect(() => ownerOf("capture")).toThrow("ENOENT");
+    },
+  );
+});
