@@ -10,7 +10,7 @@ import { detachCommand } from "./detach/detach-command.ts";
 import { provisionCommand } from "./provision/provision-command.ts";
 import { explainCommand } from "./explain/explain-command.ts";
 import { allowCommand } from "./allow/allow-command.ts";
-import { breakerCommand } from "./breaker-command.ts";
+import { breakerCommand } from "./breaker/breaker-command.ts";
 import { enforceCommand } from "./enforce/enforce-command.ts";
 import { recordCommand } from "./recording/record-command.ts";
 import { replayCommand } from "./recording/replay-command.ts";

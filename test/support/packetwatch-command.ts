@@ -1,7 +1,10 @@
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
-const BUNDLE = fileURLToPath(new URL("../../build/packetwatch.js", import.meta.url));
+/** Where the command is built. */
+export const COMMAND_BUNDLE: string = fileURLToPath(
+  new URL("../../build/packetwatch.js", import.meta.url),
+);
 
 export type Ran = {
   readonly code: number | null;
@@ -16,7 +19,7 @@ export type RunOptions = {
 
 /** Runs the command of the build folder to its end; it sees these settings and nothing of the caller's. */
 export function runPacketwatch({ settings, args }: RunOptions): Promise<Ran> {
-  const child = spawn(process.execPath, [BUNDLE, ...args], {
+  const child = spawn(process.execPath, [COMMAND_BUNDLE, ...args], {
     env: { PATH: process.env["PATH"], TZ: "UTC", ...settings },
     stdio: ["ignore", "pipe", "pipe"],
   });

@@ -80,6 +80,17 @@ describe("the block list", () => {
     expect(renderBlocked([row], { nowUs: TIME_US, columns: "all" })).toContain("1/4 (1 spared)");
   });
 
+  it("tells hosts in a dry run from those that drop", () => {
+    const answers = [heldOn("a", 3), heldOn("b", 0), { ...heldOn("c", 0), interfaces: [] }];
+    const [row] = blockedRows([blockOf()], { answers, dry: ["a", "c"] }) as [BlockedRow];
+    expect(row.hosts.map(({ state }) => state)).toEqual(["dry_run", "applied", "waiting"]);
+    const text = renderBlocked([row], { nowUs: TIME_US, columns: "all" });
+    expect(text).toContain("1/3 (1 in a dry run)");
+    expect(JSON.parse(jsonBlocked(row, []))).toMatchObject({
+      hosts: [{ host: "a", state: "dry_run", dropped: 3 }, {}, {}],
+    });
+  });
+
   it("as JSON has what tail's blocks have, and the hosts", () => {
     const [row] = blockedRows([blockOf()], { answers: [heldOn("host-a", 12)] }) as [BlockedRow];
     expect(JSON.parse(jsonBlocked(row, ["host-c"]))).toMatchObject({

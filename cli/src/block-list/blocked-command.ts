@@ -8,7 +8,9 @@ import { CliError } from "../cli-error.ts";
 import { durationArgument } from "../duration.ts";
 import { askHosts, type HostAnswers } from "../fleet/ask-hosts.ts";
 import { HostRoll } from "../fleet/host-roll.ts";
+import { readDryHosts } from "../hosts/dry-hosts.ts";
 import { jsonOption, parseCount, timeoutOption } from "../options.ts";
+import { describeDryRun } from "../tail/dry-run-notice.ts";
 import { complain, print } from "../terminal.ts";
 import {
   blockedRows,
@@ -69,8 +71,9 @@ hosts that dropped most; HOSTS, on how many of the hosts that are heard it is in
 force. A host that doesn't answer is named, and left out of both.
 
 With --json each line is a block as 'packetwatch tail --format json' prints it,
-with "hosts": host, state (applied, spared: allow-listed there, waiting), dropped
-and firstDrop; and "unanswered", the hosts that were not heard or did not answer.
+with "hosts": host, state (applied, spared: allow-listed there, waiting, dry_run),
+dropped and firstDrop; and "unanswered", the hosts that were not heard or did not
+answer. A host in a dry run drops nothing: what is counted is what it would drop.
 
 Examples:
   packetwatch blocked
@@ -93,11 +96,12 @@ async function blocked(
     const blocks = all.filter((block) => isListed(block, { wanted, flags, nowUs }));
     return listOf({ bus, blocks, flags, timeoutMs });
   };
-  const { rows, missing } = await withBus({ config, command: "blocked", timeoutMs, work });
+  const { rows, missing, dry } = await withBus({ config, command: "blocked", timeoutMs, work });
   if (wanted && rows.length === 0) throw notBlocked(wanted);
   const unanswered = missing.map(({ host }) => host);
   if (flags.json) return printJson(rows, unanswered);
   print(renderBlocked(rows, { nowUs, columns: flags.hosts ? "all" : "no hosts" }));
+  if (dry.length > 0) complain(`${describeDryRun(dry)}; DROPPED counts what would have been`);
   if (missing.length > 0) complain(describeMissing(missing));
 }
 
@@ -122,17 +126,25 @@ type ListOptions = {
 };
 
 type MissingHost = { readonly host: string; readonly silentSeconds?: number };
-type List = { readonly rows: readonly BlockedRow[]; readonly missing: readonly MissingHost[] };
+type List = {
+  readonly rows: readonly BlockedRow[];
+  readonly missing: readonly MissingHost[];
+  /** Hosts in a dry run. */
+  readonly dry: readonly string[];
+};
 
 async function listOf({ bus, blocks, flags, timeoutMs }: ListOptions): Promise<List> {
   const { sort, limit, hosts: isAsking } = flags;
   const first = (rows: readonly BlockedRow[]) => sortBlocked(rows, sort).slice(0, limit);
   const unasked = blockedRows(blocks, { answers: [] });
-  if (!isAsking || blocks.length === 0) return { rows: first(unasked), missing: [] };
+  if (!isAsking || blocks.length === 0) return { rows: first(unasked), missing: [], dry: [] };
   // Only an order by drops needs the drops of all of them.
   const shown = sort === "dropped" ? blocks : first(unasked).map(({ block }) => block);
-  const { answers, missing } = await askAll({ bus, blocks: shown, timeoutMs });
-  return { rows: first(blockedRows(shown, { answers })), missing };
+  const [{ answers, missing }, dry] = await Promise.all([
+    askAll({ bus, blocks: shown, timeoutMs }),
+    readDryHosts(bus, timeoutMs),
+  ]);
+  return { rows: first(blockedRows(shown, { answers, dry })), missing, dry };
 }
 
 async function askAll({

@@ -5,8 +5,12 @@ import type { HostAnswers } from "../fleet/ask-hosts.ts";
 /** What one host does about a block. */
 export type BlockOnHost = {
   readonly host: string;
-  /** `waiting`: the host watches no interface, or has not carried the block out on each of them. */
-  readonly state: "applied" | "spared" | "waiting";
+  /**
+   * `waiting`: the host watches no interface, or has not carried the block out on each of them;
+   * `dry_run`: it has, and drops nothing.
+   */
+  readonly state: "applied" | "dry_run" | "spared" | "waiting";
+  /** In a dry run, what would have been dropped. */
   readonly dropped: number;
   readonly firstDropUs: number | null;
 };
@@ -21,12 +25,18 @@ export type BlockedRow = {
 export const sortOrders = ["since", "source", "expires", "dropped"] as const;
 export type SortOrder = (typeof sortOrders)[number];
 
+export type HostFacts = Pick<HostAnswers, "answers"> & {
+  /** Hosts in a dry run. */
+  readonly dry?: readonly string[];
+};
+
 export function blockedRows(
   blocks: readonly BlockVerdict[],
-  { answers }: Pick<HostAnswers, "answers">,
+  { answers, dry = [] }: HostFacts,
 ): readonly BlockedRow[] {
+  const inDryRun = new Set(dry);
   return blocks.map((block) => {
-    const hosts = answers.flatMap((answer) => onHost(block.source, answer) ?? []);
+    const hosts = answers.flatMap((answer) => onHost(block.source, answer, inDryRun) ?? []);
     return { block, hosts, dropped: hosts.reduce((sum, { dropped }) => sum + dropped, 0) };
   });
 }
@@ -34,17 +44,15 @@ export function blockedRows(
 function onHost(
   source: string,
   { host, interfaces, blocks }: HostAnswers["answers"][number],
+  inDryRun: ReadonlySet<string>,
 ): BlockOnHost | undefined {
   const held = blocks.get(source);
   if (held === undefined) return undefined;
   const { dropped, firstDropUs, allowed } = held;
   const isHeld = interfaces.length > 0 && held.interfaces === interfaces.length;
-  return { host, state: stateOf(allowed, isHeld), dropped, firstDropUs };
-}
-
-function stateOf(isAllowed: boolean, isHeld: boolean): BlockOnHost["state"] {
-  if (isAllowed) return "spared";
-  return isHeld ? "applied" : "waiting";
+  const heldState = inDryRun.has(host) ? "dry_run" : "applied";
+  const state = isHeld ? heldState : "waiting";
+  return { host, state: allowed ? "spared" : state, dropped, firstDropUs };
 }
 
 /** Oldest first, numerically, soonest first, or most first; what is equal, by source. */

@@ -53,11 +53,16 @@ export function describeRemaining(expiresUs: number | null, nowUs: number): stri
   return formatDuration(Math.max(0, Math.ceil((expiresUs - nowUs) / 1e6)));
 }
 
-/** `2/3`, `2/3 (1 spared)`. */
+/** `2/3`, `1/3 (1 spared, 1 in a dry run)`. */
 function describeHosts(hosts: readonly BlockOnHost[]): string {
-  const applied = hosts.filter(({ state }) => state === "applied").length;
-  const spared = hosts.filter(({ state }) => state === "spared").length;
-  return `${applied}/${hosts.length}${spared > 0 ? ` (${spared} spared)` : ""}`;
+  const count = (wanted: BlockOnHost["state"]) =>
+    hosts.filter(({ state }) => state === wanted).length;
+  const [spared, dry] = [count("spared"), count("dry_run")];
+  const rest = [
+    ...(spared > 0 ? [`${spared} spared`] : []),
+    ...(dry > 0 ? [`${dry} in a dry run`] : []),
+  ];
+  return `${count("applied")}/${hosts.length}${rest.length > 0 ? ` (${rest.join(", ")})` : ""}`;
 }
 
 /** `0`, `12 (host-a 10, host-b 2)`. */

@@ -36,10 +36,18 @@ export class HostWatch {
 
   private constructor(bus: Bus) {
     this.#subscription = bus.connection.subscribe(everyKey(buckets.hosts), {
-      callback: (_error, { data }) => this.#hear(data, performance.now()),
+      callback: (error, message) => {
+        if (!error) this.#hear(message.data, performance.now());
+      },
     });
   }
 
+  /** Knows nobody at first, and within a second everybody: hosts speak that often. */
+  static follow(bus: Bus): HostWatch {
+    return new HostWatch(bus);
+  }
+
+  /** Knows everybody when it resolves. Throws BusError. */
   static async open(bus: Bus, timeoutMs: number): Promise<HostWatch> {
     const watch = new HostWatch(bus);
     try {

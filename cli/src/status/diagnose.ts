@@ -2,6 +2,7 @@
 import type { StreamState } from "@packetwatch/bus";
 import { streamNames } from "@packetwatch/contracts";
 import { listNames } from "../block-list/effect-report.ts";
+import { describeBreaker } from "../breaker/breaker-text.ts";
 import { formatDuration } from "../duration.ts";
 import { counted, printable } from "../printable.ts";
 import type { FleetFacts } from "./fleet-facts.ts";
@@ -21,6 +22,7 @@ export function diagnose(facts: FleetFacts, status: FleetStatus): Diagnosis {
       ...status.hosts.flatMap(hostReasons),
       ...(status.hosts.length === 0 ? ["no host is heard: is capture running anywhere?"] : []),
       ...detectorReasons(status),
+      ...breakerReasons(facts),
       ...[...facts.streams.values()].flatMap((stream) => (stream ? streamReasons(stream) : [])),
     ],
     notes: notesOf(facts, status),
@@ -78,6 +80,12 @@ function detectorReasons({ detectors, unread }: FleetStatus): readonly string[] 
     ...(unread.length > 0 ? [`no detector reads ${noun} ${ranges(unread)}`] : []),
     ...(lag > MUCH_BEHIND ? [`detectors are ${lag} batches behind: start another one`] : []),
   ];
+}
+
+function breakerReasons({ breaker }: FleetFacts): readonly string[] {
+  if (breaker?.state !== "open") return [];
+  const text = describeBreaker(breaker);
+  return [`the breaker is ${text}; detectors block nobody ('packetwatch breaker close')`];
 }
 
 function streamReasons(stream: StreamState): readonly string[] {

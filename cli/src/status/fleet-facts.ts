@@ -1,5 +1,12 @@
 import { type Bus, readStreamState, type StreamState } from "@packetwatch/bus";
-import { decodeTelemetry, streamNames, subjects, type Telemetry } from "@packetwatch/contracts";
+import {
+  type BreakerMessage,
+  decodeTelemetry,
+  streamNames,
+  subjects,
+  type Telemetry,
+} from "@packetwatch/contracts";
+import { readBreaker } from "../breaker/read-breaker.ts";
 import { readSnapshot } from "../fleet/read-snapshot.ts";
 import { Rejections } from "../tail/rejections.ts";
 
@@ -26,6 +33,8 @@ export type FleetFacts = {
   readonly instances: readonly InstanceFacts[];
   /** By name; undefined where there is no such stream. */
   readonly streams: ReadonlyMap<string, StreamState | undefined>;
+  /** What was last said of it; undefined: it was never open. */
+  readonly breaker: BreakerMessage | undefined;
   readonly nats: NatsFacts;
   /** Telemetry that broke its contract, in words. */
   readonly rejected: string | undefined;
@@ -44,8 +53,11 @@ export async function readFleetFacts(bus: Bus, timeoutMs: number): Promise<Fleet
   const instances = telemetry
     ? await readInstances({ bus, timeoutMs, serverTimeUs: telemetry.serverTimeUs, rejections })
     : [];
+  const breaker = streams.get(streamNames.verdict)
+    ? (await readBreaker(bus, timeoutMs))?.message
+    : undefined;
   const rejected = rejections.describe();
-  return { instances, streams, nats: natsFacts(bus, roundTripMs), rejected };
+  return { instances, streams, breaker, nats: natsFacts(bus, roundTripMs), rejected };
 }
 
 type ReadInstances = {

@@ -24,6 +24,8 @@ export type InterfaceStatus = {
   readonly wouldDrop: number;
   /** Attempts that detection never got: the ring was full, or they were never published. */
   readonly lost: number;
+  /** Repetitions that detection was spared while the ring was nearly full: it missed nothing by them. */
+  readonly thinned: number;
 };
 
 export type HostStatus = {
@@ -141,6 +143,7 @@ function interfacesOf(
       lost:
         sumOf(telemetry, "packetwatch_syn_ring_full_total") +
         sumOf(telemetry, "packetwatch_syn_lost_total"),
+      thinned: sumOf(telemetry, "packetwatch_syn_thinned_total"),
     }));
 }
 

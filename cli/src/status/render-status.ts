@@ -1,4 +1,5 @@
 import type { StreamState } from "@packetwatch/bus";
+import { describeBreaker } from "../breaker/breaker-text.ts";
 import { formatDuration } from "../duration.ts";
 import { counted, printable } from "../printable.ts";
 import { renderTable } from "../render-table.ts";
@@ -28,7 +29,7 @@ export function renderStatus(
     renderHosts(status.hosts),
     renderDetectors(status.detectors),
     renderStreams([...facts.streams.values()]),
-    renderRest(facts.nats, status),
+    renderRest(facts, status),
   ];
   return sections.filter((section) => section !== "").join("\n\n");
 }
@@ -52,11 +53,12 @@ function renderHosts(hosts: readonly HostStatus[]): string {
     "SEEN",
     "DROPPED",
     "LOST",
+    "THINNED",
     "BLOCKS",
     "BEHIND",
   ];
   const rows = hosts.map(({ host, capture, enforcer, interfaces, blocks, behind }) => {
-    const sum = (name: "seen" | "dropped" | "lost") =>
+    const sum = (name: "seen" | "dropped" | "lost" | "thinned") =>
       String(interfaces.reduce((total, each) => total + each[name], 0));
     const names = interfaces.map(({ name, mode }) => `${name} ${mode ?? "?"}`);
     return [
@@ -67,6 +69,7 @@ function renderHosts(hosts: readonly HostStatus[]): string {
       sum("seen"),
       sum("dropped"),
       sum("lost"),
+      sum("thinned"),
       String(blocks),
       String(behind),
     ];
@@ -129,13 +132,15 @@ export function sizeText(bytes: number): string {
   return `${Number(size.toFixed(1))} ${units[unit]}`;
 }
 
-function renderRest(nats: NatsFacts, { metrics, versions, hosts }: FleetStatus): string {
+function renderRest({ nats, breaker }: FleetFacts, status: FleetStatus): string {
+  const { metrics, versions, hosts } = status;
   const live = metrics.filter(({ isHeard }) => isHeard).map(({ host }) => printable(host));
   const blocks = Math.max(0, ...hosts.map(({ blocks }) => blocks));
   return [
     `nats      ${describeNats(nats)}`,
     `metrics   ${live.length === 0 ? "not heard" : `on ${live.join(", ")}`}`,
     `blocks    ${blocks} in force; 'packetwatch blocked' lists them`,
+    `breaker   ${describeBreaker(breaker)}`,
     `version   ${versions.map(printable).join(", ") || "-"}`,
   ].join("\n");
 }
@@ -164,6 +169,7 @@ export function statusJson({ facts, status, diagnosis }: StatusReport): object {
     streams: [...facts.streams].map(([name, state]) =>
       state === undefined ? { name, missing: true } : withoutServerTime(state),
     ),
+    breaker: facts.breaker ?? { state: "closed" },
     nats: facts.nats,
   };
 }

@@ -29,11 +29,14 @@ export function statusCommand(program: Command, from: Environment = environment)
 const statusHelp = `
 What is amiss comes first. The exit code is 0 where nothing is, and 1 where the
 fleet is degraded: a host or all detectors are silent, a shard is read by nobody,
-a list is nearly full. Who was heard within the last day and is no more is named.
+a list is nearly full, the breaker is open. Who was heard within the last day and
+is no more is named.
 
-SEEN, DROPPED and LOST count connection attempts since the host's program was
-loaded; LOST ones were seen, and never judged. LAG counts batches that wait for a
-detector, BEHIND verdicts that wait for an enforcer.
+SEEN, DROPPED, LOST and THINNED count connection attempts since the host's program
+was loaded; LOST ones were seen, and never judged; THINNED ones were repetitions,
+left out of a ring buffer that was nearly full, and detection misses nothing by
+them. LAG counts batches that wait for a detector, BEHIND verdicts that wait for
+an enforcer.
 
 Examples:
   packetwatch status

@@ -1,5 +1,6 @@
-import { streamNames } from "@packetwatch/contracts";
+import { type BreakerMessage, closedBreaker, streamNames } from "@packetwatch/contracts";
 import { describe, expect, it } from "vitest";
+import { describeBreaker } from "../breaker/breaker-text.ts";
 import {
   allShards,
   detector,
@@ -8,6 +9,7 @@ import {
   instanceOf,
   streamOf,
 } from "../testing/facts.ts";
+import { TIME_US } from "../testing/payloads.ts";
 import { diagnose, ranges } from "./diagnose.ts";
 import type { FleetFacts } from "./fleet-facts.ts";
 import { fleetStatus } from "./fleet-status.ts";
@@ -29,6 +31,17 @@ function withStream(name: string, changes: Parameters<typeof streamOf>[1]): Flee
 function withInstances(...instances: FleetFacts["instances"]): FleetFacts {
   return healthyFacts({ instances });
 }
+
+const openBreaker: BreakerMessage = {
+  version: 1,
+  state: "open",
+  reason: "rate",
+  changedBy: "detector/d1",
+  changedUs: TIME_US,
+  fromSequence: 7,
+  lastHeldUs: TIME_US,
+  periods: [{ fromUs: TIME_US, untilUs: null }],
+};
 
 const metrics = instanceOf({ service: "metrics", host: "core" });
 const enforcerThat = (gauge: string, value: number) => {
@@ -122,6 +135,10 @@ describe("a fleet", () => {
     ],
     ["no host is heard: is capture running anywhere?", withInstances(detector(), metrics)],
     [
+      `the breaker is ${describeBreaker(openBreaker)}; detectors block nobody ('packetwatch breaker close')`,
+      healthyFacts({ breaker: openBreaker }),
+    ],
+    [
       "PACKETWATCH_VERDICT is 95% full: a full list refuses verdicts (PW_MAX_VERDICTS)",
       withStream(streamNames.verdict, { messages: 95, maxMessages: 100 }),
     ],
@@ -146,6 +163,15 @@ describe("a fleet", () => {
     const [head, first] = renderStatus(report, plain).split("\n");
     expect([head, first]).toEqual(["degraded", `  - ${reason}`]);
     expect(statusJson(report)).toMatchObject({ status: "degraded", reasons: [reason] });
+  });
+
+  it("whose breaker was closed is healthy, and says since when and why", () => {
+    const change = { reason: "operator", changedBy: "operator/a", changedUs: TIME_US } as const;
+    const report = reportOf(healthyFacts({ breaker: closedBreaker(openBreaker, change) }));
+    expect(report.diagnosis).toEqual({ reasons: [], notes: [] });
+    const text = renderStatus(report, plain);
+    expect(text).toMatch(/^breaker +closed since .* \(operator\/a\): an operator closed it$/m);
+    expect(statusJson(report)).toMatchObject({ breaker: { state: "closed", reason: "operator" } });
   });
 
   const noted: readonly (readonly [note: string, facts: FleetFacts])[] = [
@@ -190,11 +216,12 @@ describe("status as text", () => {
   it("has the hosts with their interfaces, the detectors, the streams and NATS", () => {
     const text = renderStatus(reportOf(healthyFacts()), plain);
     expect(text).toMatch(/^healthy\n\nHOST +CAPTURE/);
-    expect(text).toMatch(/host-a +0\.1\.0 +0\.1\.0 +eth0 native +120 +12 +0 +2 +0/);
+    expect(text).toMatch(/host-a +0\.1\.0 +0\.1\.0 +eth0 native +120 +12 +0 +7 +2 +0/);
     expect(text).toMatch(/core-detector +0\.1\.0 +64: 0-63 +0/);
     expect(text).toMatch(/PACKETWATCH_SYN +10 +1 KiB +1 MiB, 6m +30s +1 in files/);
     expect(text).toContain("nats      nats-1 2.15.1 at 127.0.0.1:4222; answers in 0.3 ms");
     expect(text).toContain("blocks    2 in force");
+    expect(text).toContain("breaker   closed; it was never open");
   });
 
   it("has no control characters of others", () => {

@@ -9,6 +9,7 @@ import { type Command, Option } from "commander";
 import { readBlockList } from "../block-list/read-block-list.ts";
 import { CliError } from "../cli-error.ts";
 import { connectCli } from "../connect-cli.ts";
+import { HostWatch } from "../hosts/host-watch.ts";
 import { parseCount, timeoutOption } from "../options.ts";
 import { counted } from "../printable.ts";
 import { catchStopSignals, type Stop } from "../stop-signals.ts";
@@ -18,6 +19,7 @@ import {
   openStandardOutput,
   usesColours,
 } from "../terminal.ts";
+import { DryRunNotice } from "./dry-run-notice.ts";
 import { JsonFormat } from "./json-format.ts";
 import { LineFormat } from "./line-format.ts";
 import { OutputQueue } from "./output-queue.ts";
@@ -71,7 +73,9 @@ export function tailCommand(program: Command, from: Environment = environment): 
 
 const tailHelp = `
 Times are in the time zone of the command (TZ) but in JSON, where they are UTC.
-Attempts of a blocked source are not listed: the kernel drops them.
+Attempts of a blocked source are not listed: the kernel drops them. In a dry run
+it doesn't; then they are listed with "(would be dropped)", and a line on standard
+error names the hosts.
 Where PW_IFDEV names interfaces of this host, their addresses are listed, and the
 table begins with what is watched here.
 Nothing from before the start is shown. Where the reader of the output is too
@@ -183,8 +187,14 @@ async function startTail(parts: TailParts): Promise<void> {
   // The header on the output says that from here on nothing is missed.
   await Promise.race([bus.connection.flush(), stop.requested]);
   await Promise.race([mentionBlocked(bus), stop.requested]);
-  poll(parts);
-  const timer = setInterval(() => poll(parts), POLL_MS);
+  const hosts = scope.own(HostWatch.follow(bus));
+  const dryRun = new DryRunNotice(flags.host && new Set(flags.host));
+  const look = () => {
+    for (const text of dryRun.next(hosts.live)) complain(text);
+    poll(parts);
+  };
+  look();
+  const timer = setInterval(look, POLL_MS);
   scope.own({ close: () => clearInterval(timer) });
 }
 

@@ -95,6 +95,7 @@ export function hostOf(host: string, silentSeconds: number = 0.4): readonly Inst
         ],
         packetwatch_syn_reported_total: [[place, 108]],
         packetwatch_syn_dropped_total: [[place, 12]],
+        packetwatch_syn_thinned_total: [[place, 7]],
       },
     }),
   ];
@@ -129,6 +130,7 @@ export function healthyFacts(changes: Partial<FleetFacts> = {}): FleetFacts {
       servers: [],
       roundTripMs: 0.25,
     },
+    breaker: undefined,
     rejected: undefined,
     ...changes,
   };

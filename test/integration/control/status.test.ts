@@ -60,7 +60,7 @@ it("of a whole fleet is healthy, and lists all of it", async () => {
   console.log(out);
   expect(out).toMatch(/^healthy\n/);
   expect(out).not.toContain("\u001b");
-  expect(out).toMatch(/^b +0\.1\.0 +0\.1\.0 +eth0 native +\d+ +0 +0 +0 +0$/m);
+  expect(out).toMatch(/^b +0\.1\.0 +0\.1\.0 +eth0 native +\d+ +0 +0 +0 +0 +0$/m);
   expect(out).toMatch(/core-\d+-\w+ +0\.1\.0 +64: 0-63 +0/);
   expect(out).toMatch(/^PACKETWATCH_VERDICT +\d+ /m);
   expect(out).toMatch(/^metrics +on core$/m);

@@ -96,6 +96,12 @@ it("over two detectors exactly as many are blocked as a minute allows; the other
   }
   const { out } = await desk.run("breaker", "show");
   expect(out).toMatch(/^open since .*: more than PW_MAX_BLOCKS_PER_MINUTE blocks in a minute\n$/);
+  const status = await desk.run("status");
+  expect(status.code).toBe(1);
+  expect(status.out).toMatch(
+    /^ {2}- the breaker is open since .* a minute; detectors block nobody/m,
+  );
+  expect(status.out).toMatch(/^breaker +open since .* a minute$/m);
 });
 
 it("while it is open operators block, and detectors go on alerting", async () => {
@@ -114,6 +120,9 @@ it("closed by hand, new scanners are blocked, and those that were held back are 
   for (const detector of detectors) {
     await detector.logged("the breaker is closed; detectors block again");
   }
+  const status = await desk.run("status");
+  expect(status.out).not.toContain("the breaker is open");
+  expect(status.out).toMatch(/^breaker +closed since .*: an operator closed it$/m);
   const [scanner = ""] = newSources(1);
   await scan(scanner);
   await expectEventually("a block", () => blockedOf([scanner]).length === 1);

@@ -1,12 +1,14 @@
 import { type Bus, connectBus, provisionStreams } from "@packetwatch/bus";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { AppliedTap } from "../../support/applied-tap.ts";
+import { BackgroundCommand } from "../../support/background-command.ts";
 import { Cleanup } from "../../support/cleanup.ts";
 import { waitUntil } from "../../support/eventually.ts";
 import { type Fleet, type FleetHost, startFleet } from "../../support/fleet.ts";
 import type { NetworkNamespace } from "../../support/network-namespace.ts";
 import { startNginx } from "../../support/nginx.ts";
 import { OperatorDesk } from "../../support/operator-desk.ts";
+import { COMMAND_BUNDLE } from "../../support/packetwatch-command.ts";
 import type { PinnedPacketwatch } from "../../support/pinned-packetwatch.ts";
 import { blockVerdict, publishVerdict } from "../../support/published-verdicts.ts";
 import { RecordingLogger } from "../../support/recording-logger.ts";
@@ -83,6 +85,38 @@ it("off is a dry run on all hosts, and would-drops are counted", async () => {
   const after = countersOf("a");
   expect(after.wouldDrop - before.wouldDrop).toBe(1);
   expect(after.dropped).toBe(before.dropped);
+});
+
+it("the list of blocks and the console say which hosts are in a dry run", async () => {
+  const list = await command.run("blocked");
+  expect(list.out).toMatch(/^198\.19\.0\.1 .* 0\/2 \(2 in a dry run\) /m);
+  const notice = "packetwatch: dry run: nothing is dropped on a, b ('packetwatch enforce show')";
+  expect(list.errors).toBe(`${notice}; DROPPED counts what would have been\n`);
+  expect((await command.json("blocked"))[0]).toMatchObject({
+    hosts: [
+      { host: "a", state: "dry_run" },
+      { host: "b", state: "dry_run" },
+    ],
+  });
+
+  const tail = cleanup.own(
+    new BackgroundCommand(fleet.core, [
+      "env",
+      `PW_NATS_URL=${fleet.nats.url}`,
+      process.execPath,
+      COMMAND_BUNDLE,
+      "tail",
+      "--format",
+      "line",
+    ]),
+  );
+  await waitUntil(() => tail.output.includes(notice), {
+    timeoutMs: TIMEOUT_MS,
+    what: "the notice",
+  });
+  await answers();
+  const row = new RegExp(`: New connection \\(would be dropped\\): ${SOURCE}:\\d+ -> `);
+  await waitUntil(() => row.test(tail.output), { timeoutMs: TIMEOUT_MS, what: "a row" });
 });
 
 it("what is set outlives restarts of capture and enforcer, without a moment of the other", async () => {

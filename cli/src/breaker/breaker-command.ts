@@ -1,22 +1,21 @@
 /** `packetwatch breaker`: whether detectors may block. */
-import { type Bus, isOvertaken, publishAcknowledged, readLastMessages } from "@packetwatch/bus";
+import { type Bus, isOvertaken, publishAcknowledged } from "@packetwatch/bus";
 import { type Environment, environment, loadConfig } from "@packetwatch/config";
 import {
   type BreakerMessage,
   closedBreaker,
-  decodeBreaker,
   encodeBreaker,
-  streamNames,
   subjects,
 } from "@packetwatch/contracts";
 import type { Command } from "commander";
-import { withBus } from "./block-list/with-bus.ts";
-import { CliError } from "./cli-error.ts";
-import { operatorName } from "./operator-name.ts";
-import { jsonOption, timeoutOption } from "./options.ts";
-import { jsonText, printable } from "./printable.ts";
-import { LocalTime } from "./tail/time-text.ts";
-import { print } from "./terminal.ts";
+import { withBus } from "../block-list/with-bus.ts";
+import { CliError } from "../cli-error.ts";
+import { operatorName } from "../operator-name.ts";
+import { jsonOption, timeoutOption } from "../options.ts";
+import { jsonText } from "../printable.ts";
+import { print } from "../terminal.ts";
+import { describeBreaker } from "./breaker-text.ts";
+import { readBreaker, type ReadBreaker } from "./read-breaker.ts";
 
 type BreakerFlags = { readonly timeout: number; readonly json?: true };
 
@@ -55,7 +54,7 @@ async function show(flags: BreakerFlags, from: Environment): Promise<void> {
   const work = (bus: Bus) => readBreaker(bus, timeoutMs);
   const read = await withBus({ config, command: "breaker", timeoutMs, work });
   if (flags.json) print(jsonText(read?.message ?? { state: "closed" }));
-  else print(describe(read?.message));
+  else print(describeBreaker(read?.message));
 }
 
 async function close(flags: BreakerFlags, from: Environment): Promise<void> {
@@ -67,11 +66,9 @@ async function close(flags: BreakerFlags, from: Environment): Promise<void> {
   print(flags.json ? jsonText(message) : "closed; detectors block again");
 }
 
-type Read = { readonly message: BreakerMessage; readonly sequence: number };
-
 async function closeBreaker(
   bus: Bus,
-  read: Read | undefined,
+  read: ReadBreaker | undefined,
   changedBy: string,
 ): Promise<BreakerMessage> {
   if (read?.message.state !== "open") throw new CliError("NOT_OPEN", "the breaker is not open");
@@ -86,24 +83,4 @@ async function closeBreaker(
     const detail = "the breaker changed meanwhile; try again, or see 'packetwatch breaker show'";
     throw new CliError("OVERTAKEN", detail, { cause: error });
   }
-}
-
-async function readBreaker(bus: Bus, timeoutMs: number): Promise<Read | undefined> {
-  const options = { stream: streamNames.verdict, filter: subjects.breaker, timeoutMs };
-  const [last] = await readLastMessages(bus, options);
-  return last && { message: decodeBreaker(last.payload), sequence: last.sequence };
-}
-
-const reasonTexts = {
-  rate: "more than PW_MAX_BLOCKS_PER_MINUTE blocks in a minute",
-  total: "more than PW_MAX_BLOCKED blocks in all",
-  quiet: "nobody was to be blocked for PW_BREAKER_QUIET seconds",
-  operator: "an operator closed it",
-} as const satisfies Record<BreakerMessage["reason"], string>;
-
-function describe(message: BreakerMessage | undefined): string {
-  if (message === undefined) return "closed; it was never open";
-  const { state, changedUs, changedBy, reason } = message;
-  const since = new LocalTime().format(changedUs);
-  return `${state} since ${since} (${printable(changedBy)}): ${reasonTexts[reason]}`;
 }
