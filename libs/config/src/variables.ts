@@ -122,7 +122,7 @@ const detection = {
     fallback: "64",
     readBy: ["capture", "detector", "enforcer", "cli"],
     description:
-      "IPv6 sources are judged and blocked by prefixes of this length. The same on all hosts.",
+      "IPv6 sources are judged and blocked by prefixes of this length. The same on all hosts: an enforcer refuses verdicts on prefixes of another one, and counts them.",
   },
   detectorTtlSeconds: {
     name: "PW_DETECTOR_TTL",

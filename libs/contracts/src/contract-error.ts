@@ -8,7 +8,8 @@ export type ContractErrorCode =
   | "bad_value"
   | "bad_json"
   | "bad_schema"
-  | "wrong_subject";
+  | "wrong_subject"
+  | "wrong_prefix";
 
 /** A payload that does not follow its contract. Nothing of it has been used. */
 export class ContractError extends Error {

@@ -13,6 +13,7 @@ export const contractReasons = [
   "bad_json",
   "bad_schema",
   "wrong_subject",
+  "wrong_prefix",
 ] as const satisfies readonly ContractErrorCode[];
 
 export const reactionBucketsSeconds = [

@@ -11,7 +11,7 @@ import {
   isEnforcing,
   MAX_HOST_ALLOWED,
 } from "@packetwatch/contracts";
-import { formatAddress, formatPrefix, parsePrefix, type Prefix } from "@packetwatch/net";
+import { formatAddress, formatPrefix, isIpv4, parsePrefix, type Prefix } from "@packetwatch/net";
 import { AllowList, type HostEntry } from "./allow-list.ts";
 import { type Change, type DesiredBlock, DesiredBlocks } from "./desired-blocks.ts";
 import { hostBlockOf } from "./host-block.ts";
@@ -66,6 +66,8 @@ export type EnforcerOptions = {
   readonly host: string;
   readonly interfaces: readonly string[];
   readonly pinDir: string;
+  /** The length of the prefixes that the kernel looks IPv6 sources up by. */
+  readonly ipv6SourceBits: number;
   /** What is allowed on this host besides what operators allow everywhere. */
   readonly hostAllowed: () => readonly HostEntry[];
   readonly settings: OperatorSettings;
@@ -180,7 +182,8 @@ export class Enforcer {
   inspect(source: string): HostBlock {
     const prefix = parsePrefix(source);
     const { offsetNs } = sampleClockOffset(1);
-    const held = [...this.#maps.values()].flatMap((map) => map.blockOf(prefix) ?? []);
+    const maps = this.#isSource(prefix) ? [...this.#maps.values()] : [];
+    const held = maps.flatMap((map) => map.blockOf(prefix) ?? []);
     const allowed = this.#allowed.touches(prefix);
     return hostBlockOf({ source, held, allowed }, { nowNs: realTimeNs() - offsetNs, offsetNs });
   }
@@ -231,12 +234,28 @@ export class Enforcer {
     if (markerReason !== undefined) return this.#desired.remove(subject);
     try {
       const verdict = decodeVerdictOn(subject, payload);
+      this.#requireSource(verdict.source);
       return this.#desired.apply(subject, verdict, { sequence, nowUs: wallUs() });
     } catch (error) {
       if (!(error instanceof ContractError)) throw error;
       this.#options.events.onRejected(error.code, error);
       return undefined;
     }
+  }
+
+  /**
+   * A map's keys have no length: under that of another prefix, a block would reach further than
+   * its verdict or nowhere, and an unblock would lift what it doesn't name.
+   */
+  #requireSource(source: string): void {
+    if (this.#isSource(parsePrefix(source))) return;
+    const { ipv6SourceBits } = this.#options;
+    const detail = `${source} is no source on this host, which knows IPv6 by /${ipv6SourceBits} (PW_IPV6_PREFIX)`;
+    throw new ContractError("wrong_prefix", "verdict v1", detail);
+  }
+
+  #isSource({ words, bits }: Prefix): boolean {
+    return bits === (isIpv4(words) ? 128 : this.#options.ipv6SourceBits);
   }
 
   get #areListsRead(): boolean {

@@ -20,7 +20,7 @@ const VERDICT_PREFETCH = 10_000;
 const REREAD_AFTER_MS = (VERDICT_MARKER_SECONDS * 1000) / 2;
 
 await runService("enforcer", async ({ config, logger, scope, health, fail }) => {
-  const { host, interfaces, bpffsDir: pinDir } = config;
+  const { host, interfaces, bpffsDir: pinDir, ipv6SourceBits } = config;
   const instance = processInstance(host);
   const access = natsAccess(config);
   const options = { servers: config.natsServers, access, name: `enforcer ${host}`, logger };
@@ -31,7 +31,7 @@ await runService("enforcer", async ({ config, logger, scope, health, fail }) => 
   const hostAllowed = () => reader.read();
   const { events } = telemetry;
   const enforcer = scope.own(
-    new Enforcer({ host, interfaces, pinDir, hostAllowed, settings, events }),
+    new Enforcer({ host, interfaces, pinDir, ipv6SourceBits, hostAllowed, settings, events }),
   );
   enforcer.tend();
   warmUp();
