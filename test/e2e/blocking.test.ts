@@ -1,3 +1,4 @@
+import type { BlockVerdict } from "@packetwatch/contracts";
 import { afterEach, describe, expect, it } from "vitest";
 import { ChildProgram, type TalkingChild } from "../support/child-program.ts";
 import { Cleanup } from "../support/cleanup.ts";
@@ -114,6 +115,32 @@ describe("with PW_BLOCK_TTL", () => {
     await waitUntil(isDropped, { timeoutMs: LIFT_TIMEOUT_MS, what: "the second block" });
   });
 });
+
+describe("with PW_BLOCK_TTL_FACTOR", () => {
+  it("the second block is longer, though the detector that decided the first is dead", async () => {
+    const settings = { PW_BLOCK_TTL: String(BLOCK_TTL_SECONDS), PW_BLOCK_TTL_FACTOR: "4" };
+    const site = await startSite(cleanup, { settings });
+    const { verdicts } = await site.tap();
+    const source = await site.addBlockedSource();
+    const isAnswered = async () => (await site.visit(source)) === "pong";
+    await waitUntil(isAnswered, { timeoutMs: LIFT_TIMEOUT_MS, what: "the block to end" });
+
+    await site.host.kill("detector");
+    await site.host.start("detector");
+    await site.scan(source, [4, 5]);
+    const count = () => verdicts.verdicts.length;
+    await waitUntil(() => count() === 2, { timeoutMs: LIFT_TIMEOUT_MS, what: "a second verdict" });
+    const [first, second] = verdicts.verdicts.map(({ verdict }) => verdict as BlockVerdict);
+    expect(first).toMatchObject({ offence: 1, expiresUs: endOf(first, BLOCK_TTL_SECONDS) });
+    expect(second?.offence).toBe(2);
+    expect(second?.expiresUs).toBeGreaterThan(endOf(second, BLOCK_TTL_SECONDS * 3.5));
+    expect(second?.expiresUs).toBeLessThanOrEqual(endOf(second, BLOCK_TTL_SECONDS * 4));
+  });
+});
+
+function endOf(verdict: BlockVerdict | undefined, seconds: number): number {
+  return (verdict?.issuedUs ?? 0) + seconds * 1e6;
+}
 
 describe("with PW_ENFORCE=false", () => {
   it("a scanner is found and its would-be drops are counted, and nothing is dropped", async () => {

@@ -2,7 +2,7 @@
 import { randomInt } from "node:crypto";
 import type { StartPosition } from "@packetwatch/bus";
 import { type Config, type Environment, environment, loadConfig } from "@packetwatch/config";
-import { rulesFromConfig } from "@packetwatch/detection";
+import { escalationFromConfig, rulesFromConfig } from "@packetwatch/detection";
 import { AddressError, parsePrefix, type Prefix } from "@packetwatch/net";
 import { Scope } from "@packetwatch/runtime";
 import { type Command, InvalidArgumentError, Option } from "commander";
@@ -97,12 +97,14 @@ async function replay(
 ): Promise<void> {
   const config = loadConfig("cli", from);
   const rules = changeRules(rulesFromConfig(config), flags.rules);
+  const escalation = escalationFromConfig(config);
   const stop = catchStopSignals();
   const replay = new Replay({
     rules,
     capacity: config.detectorCapacity,
     maxQuietSources: config.maxVerdicts,
     blockTtlUs: Math.round(config.blockTtlSeconds * 1e6),
+    ...(escalation && { escalation }),
     count: config.count,
     seed: randomInt(SEED_LIMIT),
     allow: flags.allow,

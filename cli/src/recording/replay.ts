@@ -11,6 +11,7 @@ import {
   cutToSourceKey,
   type Detection,
   type Detector,
+  type Escalation,
   type RuleName,
   type RulesConfig,
 } from "@packetwatch/detection";
@@ -28,6 +29,7 @@ export type ReplayOptions = {
   readonly capacity: number;
   readonly maxQuietSources: number;
   readonly blockTtlUs: number;
+  readonly escalation?: Escalation;
   readonly count?: "all" | "closed";
   readonly seed: number;
   /** Sources that are allow-listed besides those that were when they were seen. */

@@ -95,6 +95,10 @@ describe("the line format", () => {
     titled<Parameters<typeof blockOf>[0]>([
       [{}, "Port scan detected: 192.0.2.56 -> 10.0.0.5 on ports 80,81,82,83"],
       [
+        { offence: 3 },
+        "Port scan detected: 192.0.2.56 -> 10.0.0.5 on ports 80,81,82,83 (block 3 in a row)",
+      ],
+      [
         { source: "2001:db8::/64" },
         "Port scan detected: 2001:db8::/64 -> 10.0.0.5 on ports 80,81,82,83",
       ],
@@ -257,6 +261,10 @@ describe("the JSON format", () => {
       },
       reason: null,
     });
+  });
+
+  it("a block that is longer than the first says which one in a row it is", () => {
+    expect(JSON.parse(json.block(blockOf({ offence: 3 })))).toMatchObject({ offence: 3 });
   });
 
   it.each([

@@ -32,7 +32,7 @@ export class JsonFormat implements RowFormat {
   }
 
   block(verdict: BlockVerdict): string {
-    const { issuedUs, id, source, rule, decidedBy, expiresUs, evidence, reason } = verdict;
+    const { issuedUs, id, source, rule, decidedBy, expiresUs, evidence, offence, reason } = verdict;
     return line({
       kind: "block",
       time: this.#time.format(issuedUs),
@@ -42,6 +42,7 @@ export class JsonFormat implements RowFormat {
       decidedBy,
       expires: expiresUs === null ? null : this.#time.format(expiresUs),
       evidence: evidence === null ? null : this.#evidence(evidence),
+      ...(offence === undefined ? {} : { offence }),
       reason: reason ?? null,
     });
   }

@@ -20,8 +20,10 @@ const countedNouns = {
 } as const satisfies Record<RuleName, string>;
 
 /** `Port scan detected: 192.0.2.56 -> 10.0.0.5 on ports 80,81,82`. */
-export function describeBlock({ rule, source, evidence, decidedBy, reason }: BlockVerdict): string {
-  const why = reason === undefined ? "" : ` (${printable(reason)})`;
+export function describeBlock(verdict: BlockVerdict): string {
+  const { rule, source, evidence, decidedBy, reason, offence = 1 } = verdict;
+  const repeated = offence > 1 ? ` (block ${offence} in a row)` : "";
+  const why = `${repeated}${reason === undefined ? "" : ` (${printable(reason)})`}`;
   if (rule === "operator") return `Blocked by ${printable(decidedBy)}: ${source}${why}`;
   if (evidence === null) return `${scanNames[rule]} detected: ${source}${why}`;
   return `${scanNames[rule]} detected: ${describeScan({ rule, source, evidence })}${why}`;

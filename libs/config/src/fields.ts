@@ -32,6 +32,14 @@ export function seconds(min: number, max: number): Field<number> {
   };
 }
 
+/** A number, with decimals. */
+export function decimal(min: number, max: number): Field<number> {
+  return {
+    expected: `a number from ${min} to ${max}, such as 2 or 1.5`,
+    parse: (text) => within(/^\d+(\.\d+)?$/.test(text) ? Number(text) : Number.NaN, min, max),
+  };
+}
+
 /** A size in bytes: plain, or with KiB, MiB or GiB. */
 export function bytes(min: number, max: number): Field<number> {
   return {

@@ -98,6 +98,9 @@ describe("defaults", () => {
 describe("a service has its own variables, and no other", () => {
   it("the detector's", () => {
     expect(Object.keys(loadConfig("detector", {})).toSorted()).toEqual([
+      "blockMemorySeconds",
+      "blockTtlFactor",
+      "blockTtlMaxSeconds",
       "blockTtlSeconds",
       "breakerQuietSeconds",
       "count",

@@ -1,7 +1,6 @@
 import {
   boolean,
   bytes,
-  type Field,
   integer,
   integerOf,
   interfaces,
@@ -9,22 +8,13 @@ import {
   natsUrls,
   oneOf,
   path,
-  prefixes,
   seconds,
   text,
 } from "./fields.ts";
+import { blocking } from "./blocking-variables.ts";
+import type { ServiceName, Variable } from "./variable.ts";
 
-export type ServiceName = "capture" | "detector" | "enforcer" | "metrics" | "cli";
-
-/** A variable: the one place that knows its name, meaning, default and readers. */
-export type Variable<T = unknown> = {
-  readonly name: string;
-  readonly field: Field<T>;
-  /** The default as one would write it; undefined: no default, the value may be missing. */
-  readonly fallback: string | undefined;
-  readonly description: string;
-  readonly readBy: readonly ServiceName[];
-};
+export type { ServiceName, Variable };
 
 export type VariableGroup = {
   readonly title: string;
@@ -139,109 +129,6 @@ const detection = {
     readBy: ["detector", "cli"],
     description:
       "Keys each rule keeps windows for; fixes the memory. The least recently seen leaves first, and is counted.",
-  },
-} as const satisfies Record<string, Variable>;
-
-const blocking = {
-  enforce: {
-    name: "PW_ENFORCE",
-    field: boolean(),
-    fallback: "True",
-    readBy: ["capture"],
-    description:
-      "False: a dry run. Everything works, would-be drops are counted, nothing is dropped.",
-  },
-  blockTtlSeconds: {
-    name: "PW_BLOCK_TTL",
-    field: seconds(0, 10 * 365 * 86_400),
-    fallback: "0",
-    readBy: ["detector", "cli"],
-    description: "How long a source stays blocked, in seconds; 0: until it is unblocked.",
-  },
-  maxBlocksPerMinute: {
-    name: "PW_MAX_BLOCKS_PER_MINUTE",
-    field: integer(0, 1_000_000),
-    fallback: "1000",
-    readBy: ["detector"],
-    description:
-      "More sources than these that detectors block within a minute open the breaker: then they alert, and block nobody. 0: any number.",
-  },
-  maxBlocked: {
-    name: "PW_MAX_BLOCKED",
-    field: integer(0, 16_777_216),
-    fallback: "100000",
-    readBy: ["detector"],
-    description:
-      "More sources than these that are blocked at once, by operators too, open the breaker. 0: any number.",
-  },
-  breakerQuietSeconds: {
-    name: "PW_BREAKER_QUIET",
-    field: seconds(1, 86_400),
-    fallback: "300",
-    readBy: ["detector"],
-    description:
-      "An open breaker closes when detectors have found nobody to block for so many seconds, or by 'packetwatch breaker close'.",
-  },
-  whitelistSelf: {
-    name: "PW_WHITELIST_SELF",
-    field: boolean(),
-    fallback: "True",
-    readBy: sensor,
-    description: "Never block the addresses of the watched interfaces. Followed when they change.",
-  },
-  allow: {
-    name: "PW_ALLOW",
-    field: prefixes(),
-    fallback: "",
-    readBy: ["capture", "enforcer"],
-    description:
-      "Addresses and CIDRs that are never dropped and never counted as scanners, besides the host's own.",
-  },
-  allowGateways: {
-    name: "PW_ALLOW_GATEWAYS",
-    field: boolean(),
-    fallback: "True",
-    readBy: ["enforcer"],
-    description:
-      "Never block the gateways of the host's default routes. Followed when they change.",
-  },
-  allowResolvers: {
-    name: "PW_ALLOW_RESOLVERS",
-    field: boolean(),
-    fallback: "True",
-    readBy: ["enforcer"],
-    description:
-      "Never block the host's DNS resolvers: those of /etc/resolv.conf, and those that systemd-resolved asks.",
-  },
-  allowNatsServers: {
-    name: "PW_ALLOW_NATS_SERVERS",
-    field: boolean(),
-    fallback: "True",
-    readBy: ["enforcer"],
-    description: "Never block the NATS servers of PW_NATS_URL, nor those that their cluster names.",
-  },
-  allowSshPeers: {
-    name: "PW_ALLOW_SSH_PEERS",
-    field: boolean(),
-    fallback: "True",
-    readBy: ["enforcer"],
-    description:
-      "Never block an address from which somebody is logged in (utmp, systemd-logind) over a connection that is open. One who only connects to sshd is not logged in.",
-  },
-  blockedEntries: {
-    name: "PW_BLOCKED_ENTRIES",
-    field: integer(16, 16_777_216),
-    fallback: "262144",
-    readBy: ["capture"],
-    description:
-      "Sources that an interface's block map can hold. A full map refuses more, and says so.",
-  },
-  allowedEntries: {
-    name: "PW_ALLOWED_ENTRIES",
-    field: integer(16, 1_048_576),
-    fallback: "16384",
-    readBy: ["capture"],
-    description: "Prefixes that an interface's allow list can hold.",
   },
 } as const satisfies Record<string, Variable>;
 

@@ -182,6 +182,12 @@ describe("how long a verdict stays in the stream", () => {
     expect(ttlOf(block(nowUs + lastsUs))).toBe(seconds + 420);
   });
 
+  it("a block that makes the next one longer is known for as long as it does", () => {
+    const options = { nowUs, longestWindowSeconds: 300, memorySeconds: 86_399.5 };
+    expect(verdictTtlSeconds(block(nowUs + 1e7), options)).toBe(10 + 86_400 + 420);
+    expect(verdictTtlSeconds(block(null), options)).toBe(0);
+  });
+
   it("an unblock outlives every replay, of the longest windows too", () => {
     const unblock: Verdict = { ...common, kind: "unblock", issuedUs: nowUs };
     const longest = specsOf({ longestWindowSeconds: 86_400 });

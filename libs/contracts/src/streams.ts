@@ -151,17 +151,22 @@ export function alertLookBackSeconds(longestWindowSeconds: number): number {
 export type VerdictTtlOptions = {
   readonly nowUs: number;
   readonly longestWindowSeconds: number;
+  /** How long after its end a block matters to the next one; default 0. */
+  readonly memorySeconds?: number;
 };
 
 /**
  * Whole seconds that a verdict stays in the stream; 0: until another takes its place. A block is kept beyond its end,
- * for as long as a replay can reach back to before it: a detector that takes over then knows that it was, and until when.
+ * for as long as a replay can reach back to a time in which it matters: a detector that takes over then knows that it was,
+ * and until when.
  */
 export function verdictTtlSeconds(verdict: Verdict, options: VerdictTtlOptions): number {
   if (verdict.kind === "unblock") return UNBLOCK_SECONDS;
   if (verdict.expiresUs === null) return 0;
   const remainingSeconds = Math.max(0, Math.ceil((verdict.expiresUs - options.nowUs) / 1e6));
-  return remainingSeconds + replaySeconds(options.longestWindowSeconds) + SYN_MARGIN_SECONDS;
+  const memorySeconds = Math.ceil(options.memorySeconds ?? 0);
+  const replayed = replaySeconds(options.longestWindowSeconds) + SYN_MARGIN_SECONDS;
+  return remainingSeconds + memorySeconds + replayed;
 }
 
 function synStream(sizes: StreamSizes): StreamSpec {

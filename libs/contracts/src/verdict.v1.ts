@@ -19,6 +19,9 @@ import { verdictSubject } from "./subjects.ts";
 export const VERDICT_VERSION = 1;
 const CONTRACT = "verdict v1";
 
+/** Where the count of a source's blocks in a row ends. */
+export const MAX_OFFENCE = 65_535;
+
 export const ruleName = z.enum(["vertical", "horizontal", "spread"]);
 export type RuleName = z.infer<typeof ruleName>;
 
@@ -59,6 +62,13 @@ const block = z.object({
     .nullable()
     .describe("Microseconds since the Unix epoch; null: until it is lifted."),
   evidence: evidence.nullable().describe("What a rule saw; null for an operator's block."),
+  offence: z
+    .number()
+    .int()
+    .positive()
+    .max(MAX_OFFENCE)
+    .optional()
+    .describe("Which block of this source in a row, where they grow (PW_BLOCK_TTL_FACTOR)."),
   reason: z.string().max(512).optional(),
 });
 

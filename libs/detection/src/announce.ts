@@ -30,12 +30,13 @@ export function announceOrder(detections: readonly Detection[]): readonly Detect
 
 /** The verdict of a detection: a function of the events alone, so that a replay gives it again. */
 export function createVerdict(detection: Detection, context: AnnounceContext): BlockVerdict {
-  const { quietUntilUs } = detection;
+  const { quietUntilUs, offence } = detection;
   return {
     version: VERDICT_VERSION,
     kind: "block",
     ...commonFields(detection, context),
     expiresUs: Number.isFinite(quietUntilUs) ? quietUntilUs : null,
+    ...(offence === undefined ? {} : { offence }),
   };
 }
 

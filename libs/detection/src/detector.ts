@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { createSynEvent, type SynEvent, synFlags } from "@packetwatch/contracts";
-import type { AddressWords, SourceKey } from "@packetwatch/net";
+import { createSynEvent, MAX_OFFENCE, type SynEvent, synFlags } from "@packetwatch/contracts";
+import type { SourceKey } from "@packetwatch/net";
 import { DeadlineTable } from "./deadline-table.ts";
 import { DistinctWindow, type WindowEntry } from "./distinct-window.ts";
 import {
@@ -15,10 +15,12 @@ import {
   TIME,
   TUPLE_WORDS,
 } from "./event-tuple.ts";
+import { addressAt, decidingEventOf, type Evidence, evidenceOf } from "./evidence.ts";
+import { escalatedTtlUs, type Escalation } from "./escalation.ts";
 import { MAX_WARMED } from "./record-table.ts";
 import { ruleLayouts, type RuleName, ruleNames, type RulesConfig } from "./rules.ts";
 import { TupleHash } from "./tuple-hash.ts";
-import type { DecidingEvent } from "./verdict-id.ts";
+import { type DecidingEvent, verdictId } from "./verdict-id.ts";
 import { type LastVerdict, type VerdictMark, VerdictMarks } from "./verdict-marks.ts";
 
 export type DetectorConfig = {
@@ -29,21 +31,12 @@ export type DetectorConfig = {
   readonly maxQuietSources: number;
   /** How long a block lasts; 0 is until it is lifted. */
   readonly blockTtlUs: number;
+  /** How blocks that end grow where a source comes back; missing: they don't. */
+  readonly escalation?: Escalation;
   /** "closed": only attempts on ports that are known to have no listener count. Default: all. */
   readonly count?: "all" | "closed";
   /** A secret: who knows it can choose sources that evict one another. Results don't depend on it. */
   readonly seed: number;
-};
-
-export type Evidence = {
-  /** The destinations and ports inside the window, the deciding event's own included, oldest first. */
-  readonly destinations: readonly AddressWords[];
-  readonly ports: readonly number[];
-  /** Distinct items, which is the rule's threshold. */
-  readonly count: number;
-  /** Each item counts at its latest sighting: the earliest and the latest of these. */
-  readonly firstSeenUs: number;
-  readonly lastSeenUs: number;
 };
 
 export type Detection = {
@@ -55,6 +48,8 @@ export type Detection = {
   readonly evidence: Evidence;
   /** When the detector stops being quiet about it: the block's expiry or the end of the alert's cool-down. Infinity: never. */
   readonly quietUntilUs: number;
+  /** Which block of its source in a row; only where they grow. */
+  readonly offence?: number;
 };
 
 /** A batch of events, read one by one into an object that is used again. The sources must be cut to their keys. */
@@ -151,6 +146,7 @@ export function createDetector(config: DetectorConfig): Detector {
  */
 export class Detector {
   readonly #blockTtlUs: number;
+  readonly #escalation: Escalation | undefined;
   readonly #count: "all" | "closed";
   readonly #rules: readonly ActiveRule[];
   readonly #marks: VerdictMarks;
@@ -171,12 +167,17 @@ export class Detector {
   constructor(config: DetectorConfig) {
     assert(config.maxQuietSources >= 1, "a detector has to remember at least one verdict");
     this.#blockTtlUs = config.blockTtlUs;
+    // A block without an end can't grow.
+    this.#escalation = config.blockTtlUs === 0 ? undefined : config.escalation;
     this.#count = config.count ?? "all";
     this.#hash = new TupleHash(config.seed);
     this.#rules = ruleNames.flatMap((name) => activate(name, config));
     this.#marks = new VerdictMarks({
       capacity: config.maxQuietSources,
-      keepUs: Math.max(0, ...this.#rules.map(({ window }) => window.windowUs)),
+      keepUs: Math.max(
+        this.#escalation?.memoryUs ?? 0,
+        ...this.#rules.map(({ window }) => window.windowUs),
+      ),
       hash: this.#hash,
     });
   }
@@ -355,9 +356,34 @@ export class Detector {
   #block(firing: Firing): Detection[] {
     const sourceKey = addressAt(firing.tuple.words, SOURCE);
     const issuedUs = firing.tuple.times[TIME]!;
-    const expiresUs = this.#blockTtlUs === 0 ? undefined : issuedUs + this.#blockTtlUs;
-    this.applyVerdict({ kind: "block", sourceKey, issuedUs, expiresUs });
-    return [detectionOf(firing, { action: "block", quietUntilUs: expiresUs ?? Infinity })];
+    const { ttlUs, ...offence } = this.#measure(firing);
+    const expiresUs = ttlUs === 0 ? undefined : issuedUs + ttlUs;
+    this.applyVerdict({ kind: "block", sourceKey, issuedUs, expiresUs, ...offence });
+    const quietUntilUs = expiresUs ?? Infinity;
+    return [detectionOf(firing, { action: "block", quietUntilUs, ...offence })];
+  }
+
+  /** How long a block lasts; 0: until it is lifted. */
+  #measure({ rule, tuple }: Firing): { readonly ttlUs: number; readonly offence?: number } {
+    const blockTtlUs = this.#blockTtlUs;
+    if (this.#escalation === undefined) return { ttlUs: blockTtlUs };
+    const offence = this.#countOffence(tuple, this.#escalation);
+    const id = verdictId({
+      rule: rule.name,
+      sourceKey: addressAt(tuple.words, SOURCE),
+      event: decidingEventOf(tuple),
+    });
+    return {
+      ttlUs: escalatedTtlUs({ blockTtlUs, offence, verdictId: id }, this.#escalation),
+      offence,
+    };
+  }
+
+  /** By the last verdict on the source alone, which all detectors know: it carries the count. */
+  #countOffence({ words, times }: EventTuple, { memoryUs }: Escalation): number {
+    const mark = this.#marks.find(words);
+    if (mark < 0 || times[TIME]! - this.#marks.floorUs(mark) > memoryUs) return 1;
+    return Math.min(this.#marks.offence(mark) + 1, MAX_OFFENCE);
   }
 
   #alert(firing: Firing): Detection {
@@ -416,60 +442,13 @@ function statsOf({ window, coolingDown }: ActiveRule): RuleStats {
 
 function detectionOf(
   { rule, tuple }: Firing,
-  { action, quietUntilUs }: Pick<Detection, "action" | "quietUntilUs">,
+  decision: Pick<Detection, "action" | "quietUntilUs" | "offence">,
 ): Detection {
   return {
     rule: rule.name,
-    action,
     sourceKey: addressAt(tuple.words, SOURCE),
     event: decidingEventOf(tuple),
     evidence: evidenceOf(rule, tuple),
-    quietUntilUs,
+    ...decision,
   };
-}
-
-function decidingEventOf({ words, times }: EventTuple): DecidingEvent {
-  return {
-    timeUs: times[TIME]!,
-    destination: addressAt(words, DESTINATION),
-    sourcePort: words[SOURCE_PORT]!,
-    destinationPort: words[PORT]!,
-  };
-}
-
-function evidenceOf({ name, window }: ActiveRule, tuple: EventTuple): Evidence {
-  const { words, times } = tuple;
-  const { itemStart, itemWords } = ruleLayouts[name];
-  const deciding = {
-    item: [...words.subarray(itemStart, itemStart + itemWords)],
-    timeUs: times[TIME]!,
-  };
-  const seen = [...(window.inspect(tuple)?.items ?? []), deciding];
-  const ordered = seen.toSorted((left, right) => left.timeUs - right.timeUs);
-  const items = ordered.map(({ item }) => item);
-  const destinations = name === "vertical" ? [addressAt(words, DESTINATION)] : items.map(addressOf);
-  const ports = name === "horizontal" ? [words[PORT]!] : items.map(portOf);
-  return {
-    destinations: distinct(destinations),
-    ports: distinct(ports),
-    count: items.length,
-    firstSeenUs: ordered[0]!.timeUs,
-    lastSeenUs: ordered.at(-1)!.timeUs,
-  };
-}
-
-function addressAt(words: Uint32Array, at: number): AddressWords {
-  return [words[at]!, words[at + 1]!, words[at + 2]!, words[at + 3]!];
-}
-
-function addressOf(item: readonly number[]): AddressWords {
-  return [item[0]!, item[1]!, item[2]!, item[3]!];
-}
-
-function portOf(item: readonly number[]): number {
-  return item.at(-1)!;
-}
-
-function distinct<Value extends number | AddressWords>(values: readonly Value[]): Value[] {
-  return [...new Map(values.map((value) => [String(value), value])).values()];
 }

@@ -1,7 +1,9 @@
+export * from "./escalation.ts";
 export * from "./breaker.ts";
 export * from "./announce.ts";
 export * from "./cut-to-source-key.ts";
 export * from "./detector.ts";
+export type { Evidence } from "./evidence.ts";
 export * from "./rules.ts";
 export * from "./rules-config.ts";
 export * from "./shard-assignment.ts";

@@ -1,3 +1,4 @@
+import type { Escalation } from "./escalation.ts";
 import type { RuleAction, RulesConfig } from "./rules.ts";
 
 /** The variables of the rules, under the names that a Config has. */
@@ -38,6 +39,20 @@ export function longestWindowSeconds(config: RuleVariables): number {
   const rules = Object.values(rulesFromConfig(config));
   const windowsUs = rules.filter(({ action }) => action !== "off").map(({ windowUs }) => windowUs);
   return Math.max(1, ...windowsUs) / 1e6;
+}
+
+/** The variables of blocks that grow, under the names that a Config has. */
+export type EscalationVariables = {
+  readonly blockTtlFactor: number;
+  readonly blockTtlMaxSeconds: number;
+  readonly blockMemorySeconds: number;
+};
+
+/** Undefined where every block is as long as the first. */
+export function escalationFromConfig(config: EscalationVariables): Escalation | undefined {
+  const { blockTtlFactor: factor, blockTtlMaxSeconds, blockMemorySeconds } = config;
+  if (factor === 1) return undefined;
+  return { factor, maxTtlUs: toUs(blockTtlMaxSeconds), memoryUs: toUs(blockMemorySeconds) };
 }
 
 function toUs(seconds: number): number {

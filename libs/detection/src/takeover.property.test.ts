@@ -72,6 +72,11 @@ const scenario = fc.constantFrom(1_000, SECOND_US, 60 * SECOND_US).chain((window
       spread: rule(windowUs),
     }),
     blockTtlUs: fc.constantFrom(0, Math.ceil(windowUs / 2), windowUs * 2),
+    escalation: fc.constantFrom(
+      {},
+      { escalation: { factor: 2, maxTtlUs: windowUs * 9, memoryUs: windowUs * 20 } },
+      { escalation: { factor: 1.5, maxTtlUs: windowUs * 99, memoryUs: windowUs } },
+    ),
     attempts: attempts(windowUs),
   }),
 );
@@ -168,16 +173,21 @@ class Play {
   }
 }
 
+function sorted(ends: ReadonlyMap<string, number>): readonly [string, number][] {
+  return [...ends].toSorted(([left], [right]) => (left < right ? -1 : 1));
+}
+
 const ample = { capacity: 4096, maxQuietSources: 64, seed: 1 };
 
-test(`whoever comes, leaves or crashes: the same verdicts and alerts, by the same ids (TAKEOVER_SEED=${SEED})`, () => {
+test(`whoever comes, leaves or crashes: the same verdicts and alerts, by the same ids and of the same length (TAKEOVER_SEED=${SEED})`, () => {
   const reached = { handovers: 0, alerts: 0 };
   fc.assert(
-    fc.property(scenario, ({ rules, blockTtlUs, attempts: made }) => {
-      const play = new Play({ ...ample, rules, blockTtlUs });
+    fc.property(scenario, ({ rules, blockTtlUs, escalation, attempts: made }) => {
+      const play = new Play({ ...ample, rules, blockTtlUs, ...escalation });
       for (const attempt of made) play.step(attempt);
       play.finish();
       assert.deepEqual([...play.fleet.ids].toSorted(), [...play.undisturbed.ids].toSorted());
+      assert.deepEqual(sorted(play.fleet.ends), sorted(play.undisturbed.ends));
       reached.alerts += play.fleet.ids.size;
       reached.handovers += made.filter(({ fate }) => fate === "crash" || fate === "leave").length;
     }),

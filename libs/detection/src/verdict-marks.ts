@@ -11,6 +11,8 @@ export type VerdictMark =
       readonly issuedUs: number;
       /** Undefined: until it is unblocked. */
       readonly expiresUs: number | undefined;
+      /** Which block of its source in a row; 0: one that doesn't count as an offence. Default: 1. */
+      readonly offence?: number;
     }
   | { readonly kind: "unblock"; readonly sourceKey: SourceKey; readonly issuedUs: number };
 
@@ -26,7 +28,7 @@ const UNBLOCK = 1;
 
 export type VerdictMarksOptions = {
   readonly capacity: number;
-  /** How long events of the past may still come in: the longest window, because a replay starts there. */
+  /** How long events of the past may still come in: the longest window, because a replay starts there; or how long blocks are remembered. */
   readonly keepUs: number;
   readonly hash: TupleHash;
 };
@@ -49,6 +51,7 @@ export class VerdictMarks {
   readonly #passedUs: Float64Array;
   readonly #issuedUs: Float64Array;
   readonly #floorsUs: Float64Array;
+  readonly #offences: Uint16Array;
   readonly #hash: TupleHash;
   readonly #tuple = new Uint32Array(TUPLE_WORDS);
 
@@ -60,6 +63,7 @@ export class VerdictMarks {
     this.#passedUs = new Float64Array(options.capacity);
     this.#issuedUs = new Float64Array(options.capacity);
     this.#floorsUs = new Float64Array(options.capacity);
+    this.#offences = new Uint16Array(options.capacity);
   }
 
   get size(): number {
@@ -71,7 +75,8 @@ export class VerdictMarks {
   }
 
   get bytes(): number {
-    const arrays = [this.#kinds, this.#passedUs, this.#issuedUs, this.#floorsUs];
+    const times = [this.#passedUs, this.#issuedUs, this.#floorsUs];
+    const arrays = [this.#kinds, this.#offences, ...times];
     return arrays.reduce((sum, array) => sum + array.byteLength, this.#table.bytes);
   }
 
@@ -91,6 +96,11 @@ export class VerdictMarks {
 
   isBlock(mark: number): boolean {
     return this.#kinds[mark] === BLOCK;
+  }
+
+  /** Which block in a row the last verdict was; 0 for an unblock, which forgives. */
+  offence(mark: number): number {
+    return this.#offences[mark]!;
   }
 
   /** What is remembered of the last verdict on a source. */
@@ -114,6 +124,7 @@ export class VerdictMarks {
     this.#passedUs[mark] = passedUs;
     this.#issuedUs[mark] = verdict.issuedUs;
     this.#floorsUs[mark] = floorUs;
+    this.#offences[mark] = verdict.kind === "block" ? (verdict.offence ?? 1) : 0;
   }
 
   #layOut(sourceKey: SourceKey): void {

@@ -14,6 +14,7 @@ import {
   createVerdict,
   type Detection,
   type Detector,
+  escalationFromConfig,
   longestWindowSeconds,
   type RulesConfig,
 } from "@packetwatch/detection";
@@ -48,12 +49,15 @@ export type AnnouncerOptions = {
 export class Announcer {
   readonly #options: AnnouncerOptions;
   readonly #longestWindowSeconds: number;
+  /** How long after its end a block makes the next one longer. */
+  readonly #memorySeconds: number;
   readonly #queue: AnnouncementQueue;
   readonly #losses: Readonly<Record<DropReason, LossReporter>>;
 
   constructor(options: AnnouncerOptions) {
     this.#options = options;
     this.#longestWindowSeconds = longestWindowSeconds(options.config);
+    this.#memorySeconds = (escalationFromConfig(options.config)?.memoryUs ?? 0) / 1e6;
     this.#queue = this.#createQueue();
     this.#losses = {
       stream_full: this.#createReporter("stream_full"),
@@ -101,6 +105,7 @@ export class Announcer {
       ttlSeconds: verdictTtlSeconds(verdict, {
         nowUs,
         longestWindowSeconds: this.#longestWindowSeconds,
+        memorySeconds: this.#memorySeconds,
       }),
       onStored,
       onRefused: () => this.#forget(detection),
@@ -112,7 +117,7 @@ export class Announcer {
     };
   }
 
-  /** A block that is held back must not keep its source quiet. */
+  /** A block that is held back must not keep its source quiet; here, its next one counts as the first. */
   #hold({ sourceKey, event }: Detection): void {
     const { detector, breaker } = this.#options;
     detector.applyVerdict({ kind: "unblock", sourceKey, issuedUs: event.timeUs });

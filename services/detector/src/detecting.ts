@@ -5,6 +5,7 @@ import { DETECTOR_BUCKET } from "@packetwatch/contracts";
 import {
   createDetector,
   type Detector,
+  escalationFromConfig,
   longestWindowSeconds,
   rulesFromConfig,
 } from "@packetwatch/detection";
@@ -47,12 +48,14 @@ export class Detecting {
   constructor(options: DetectingOptions) {
     const { config, telemetry } = options;
     const rules = rulesFromConfig(config);
+    const escalation = escalationFromConfig(config);
     this.#options = options;
     this.#detector = createDetector({
       rules,
       capacity: config.detectorCapacity,
       maxQuietSources: config.maxVerdicts,
       blockTtlUs: Math.round(config.blockTtlSeconds * 1e6),
+      ...(escalation && { escalation }),
       count: config.count,
       seed: randomInt(2 ** 47),
     });

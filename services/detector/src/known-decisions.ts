@@ -117,7 +117,9 @@ export function createVerdictMark(verdict: Verdict): VerdictMark {
   const sourceKey = parsePrefix(verdict.source).words;
   const { issuedUs } = verdict;
   if (verdict.kind === "unblock") return { kind: "unblock", sourceKey, issuedUs };
-  return { kind: "block", sourceKey, issuedUs, expiresUs: verdict.expiresUs ?? undefined };
+  // An operator's block is no offence of its source.
+  const offence = verdict.rule === "operator" ? 0 : (verdict.offence ?? 1);
+  return { kind: "block", sourceKey, issuedUs, expiresUs: verdict.expiresUs ?? undefined, offence };
 }
 
 function createAlertMark({ rule, source, issuedUs }: Alert): AlertMark {

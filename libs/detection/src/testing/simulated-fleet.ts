@@ -18,7 +18,12 @@ type Published =
   | { readonly kind: "verdict"; readonly mark: VerdictMark }
   | { readonly kind: "alert"; readonly mark: AlertMark };
 
-type Announcement = { readonly id: string; readonly storedUs: number; readonly what: Published };
+type Announcement = {
+  readonly id: string;
+  readonly storedUs: number;
+  readonly untilUs: number;
+  readonly what: Published;
+};
 
 export type SimulatedFleetOptions = {
   readonly config: DetectorConfig;
@@ -34,6 +39,8 @@ export type SimulatedFleetOptions = {
  */
 export class SimulatedFleet {
   readonly ids = new Set<string>();
+  /** Until when each of them is quiet about its source. */
+  readonly ends = new Map<string, number>();
   readonly #options: SimulatedFleetOptions;
   readonly #events: StoredEvent[] = [];
   readonly #published: (Published & { readonly storedUs: number })[] = [];
@@ -77,9 +84,10 @@ export class SimulatedFleet {
 
   /** What the member announced by then is stored, in order. */
   flush(member: SimulatedDetector, untilUs = Infinity): void {
-    for (const { id, storedUs, what } of member.takeAnnounced(untilUs)) {
+    for (const { id, storedUs, untilUs: endUs, what } of member.takeAnnounced(untilUs)) {
       if (this.ids.has(id)) continue;
       this.ids.add(id);
+      this.ends.set(id, endUs);
       this.#published.push({ ...what, storedUs });
     }
   }
@@ -152,7 +160,8 @@ export class SimulatedDetector {
     this.#position++;
     for (const detection of announceOrder(this.#detector.observe(event) ?? [])) {
       const what = publishedOf(detection);
-      this.#announced.push({ id: verdictId(detection), storedUs, what });
+      const id = verdictId(detection);
+      this.#announced.push({ id, storedUs, untilUs: detection.quietUntilUs, what });
     }
   }
 
@@ -167,6 +176,7 @@ export class SimulatedDetector {
 /** The ids of one detector that is never disturbed. */
 export class UndisturbedDetector {
   readonly ids = new Set<string>();
+  readonly ends = new Map<string, number>();
   readonly #detector: Detector;
 
   constructor(config: DetectorConfig) {
@@ -174,7 +184,11 @@ export class UndisturbedDetector {
   }
 
   observe(event: SynEvent): void {
-    for (const detection of this.#detector.observe(event) ?? []) this.ids.add(verdictId(detection));
+    for (const detection of this.#detector.observe(event) ?? []) {
+      const id = verdictId(detection);
+      this.ids.add(id);
+      this.ends.set(id, detection.quietUntilUs);
+    }
   }
 
   decree(mark: VerdictMark): void {
@@ -182,9 +196,10 @@ export class UndisturbedDetector {
   }
 }
 
-function publishedOf({ rule, action, sourceKey, event, quietUntilUs }: Detection): Published {
+function publishedOf(detection: Detection): Published {
+  const { rule, action, sourceKey, event, quietUntilUs, offence = 1 } = detection;
   const issuedUs = event.timeUs;
   if (action === "alert") return { kind: "alert", mark: { rule, sourceKey, issuedUs } };
   const expiresUs = Number.isFinite(quietUntilUs) ? quietUntilUs : undefined;
-  return { kind: "verdict", mark: { kind: "block", sourceKey, issuedUs, expiresUs } };
+  return { kind: "verdict", mark: { kind: "block", sourceKey, issuedUs, expiresUs, offence } };
 }
