@@ -155,7 +155,7 @@ describe("an outage in which messages left the stream", () => {
     await reader.caughtUp();
     await server.shutDown();
     await server.start();
-    await waitUntil(() => bus.isConnected(), { timeoutMs: RETURN_TIMEOUT_MS, what: "NATS" });
+    await reader.caughtUp(2);
     await publish("a2");
     await reader.delivered("a2");
     await reader.close();

@@ -128,6 +128,10 @@ it("a shard that falls behind shows it, catches up by itself, and no other shard
   const late = addressesWhere((shard) => shard === behind).next().value as string;
   const prompt = addressesWhere((shard) => shard !== behind).next().value as string;
 
+  await waitUntil(() => valuesOf(SHARD_LAG).size === SHARD_COUNT, {
+    timeoutMs: TIMEOUT_MS,
+    what: "the detector to read every shard",
+  });
   detector.signal("SIGSTOP");
   const records = await flood(behind);
   await scan(late);

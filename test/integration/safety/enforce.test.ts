@@ -52,8 +52,17 @@ beforeAll(async () => {
   await publishVerdict(bus, verdict);
   for (const name of names) await applied.of(name, verdict.id);
   command = new OperatorDesk(fleet.nats.url);
+  // They say it once a second, and until then no command knows of them.
+  await waitUntil(async () => (await shownHosts()).length === names.length, {
+    timeoutMs: TIMEOUT_MS,
+    what: "both hosts to say what they do",
+  });
 }, 120_000);
 afterAll(() => cleanup.run());
+
+async function shownHosts(): Promise<readonly unknown[]> {
+  return await command.json("enforce", "show");
+}
 
 /** What the blocked source gets from each host. */
 function answers(): Promise<readonly string[]> {
