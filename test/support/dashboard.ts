@@ -2,9 +2,6 @@ import { readFileSync } from "node:fs";
 
 export const DASHBOARD = "deploy/grafana/dashboards/packetwatch.json";
 
-/** Named here before a service publishes it; once the catalogue has it, it is held to what all others are. */
-export const ANNOUNCED_METRIC = "packetwatch_breaker_open";
-
 type Target = { readonly refId: string; readonly expr: string };
 
 export type Panel = {
