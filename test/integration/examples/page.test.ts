@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Bus, connectBus, provisionStreams, publishAcknowledged } from "@packetwatch/bus";
+import { type Bus, publishAcknowledged } from "@packetwatch/bus";
 import { alertSubject, appliedSubject, encodeAlert, encodeApplied } from "@packetwatch/contracts";
 import { exampleMessages } from "@packetwatch/contracts/published";
 import { parsePrefix } from "@packetwatch/net";
@@ -9,8 +9,9 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { embedExamples } from "../../../scripts/embed-examples.ts";
 import { Cleanup } from "../../support/cleanup.ts";
 import { waitUntil } from "../../support/eventually.ts";
-import { type ExampleProcess, ExamplesCopy } from "../../support/example-process.ts";
-import { type NatsServer, startNats } from "../../support/nats.ts";
+import type { ExampleProcess, ExamplesCopy } from "../../support/example-process.ts";
+import { startExampleSite } from "../../support/example-site.ts";
+import type { NatsServer } from "../../support/nats.ts";
 import {
   blockVerdict,
   publishVerdict,
@@ -18,8 +19,6 @@ import {
   unblockVerdict,
 } from "../../support/published-verdicts.ts";
 import { RawSubscription } from "../../support/raw-subscription.ts";
-import { RecordingLogger } from "../../support/recording-logger.ts";
-import { testStreams } from "../../support/streams.ts";
 
 const TIMEOUT_MS = 30_000;
 const repository = fileURLToPath(new URL("../../../", import.meta.url));
@@ -43,12 +42,7 @@ let bus: Bus;
 let examples: ExamplesCopy;
 
 beforeAll(async () => {
-  nats = await startNats();
-  cleanup.defer(() => nats.stop());
-  const logger = new RecordingLogger();
-  bus = cleanup.own(await connectBus({ servers: [nats.url], name: "test", logger }));
-  await provisionStreams(bus, testStreams());
-  examples = cleanup.own(new ExamplesCopy());
+  ({ nats, bus, examples } = await startExampleSite(cleanup));
 });
 afterAll(() => cleanup.run());
 

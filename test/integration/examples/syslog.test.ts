@@ -1,18 +1,17 @@
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
-import { type Bus, connectBus, provisionStreams, publishAcknowledged } from "@packetwatch/bus";
+import { type Bus, publishAcknowledged } from "@packetwatch/bus";
 import { alertSubject, encodeAlert, type Verdict } from "@packetwatch/contracts";
 import { exampleMessages } from "@packetwatch/contracts/published";
 import { parsePrefix } from "@packetwatch/net";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { Cleanup } from "../../support/cleanup.ts";
 import { waitUntil } from "../../support/eventually.ts";
-import { type ExampleProcess, ExamplesCopy } from "../../support/example-process.ts";
-import { freePort, type NatsServer, startNats } from "../../support/nats.ts";
+import type { ExampleProcess, ExamplesCopy } from "../../support/example-process.ts";
+import { startExampleSite } from "../../support/example-site.ts";
+import { freePort, type NatsServer } from "../../support/nats.ts";
 import { blockVerdict, publishVerdict, unblockVerdict } from "../../support/published-verdicts.ts";
-import { RecordingLogger } from "../../support/recording-logger.ts";
-import { testStreams } from "../../support/streams.ts";
 
 const TIMEOUT_MS = 40_000;
 const RFC_5424 = /^<(\d{1,3})>1 (\S+) (\S{1,255}) (\S{1,48}) (\S{1,128}) (\S{1,32}) - (.*)$/s;
@@ -58,12 +57,7 @@ let bus: Bus;
 let examples: ExamplesCopy;
 
 beforeEach(async () => {
-  nats = await startNats();
-  cleanup.defer(() => nats.stop());
-  const logger = new RecordingLogger();
-  bus = cleanup.own(await connectBus({ servers: [nats.url], name: "test", logger }));
-  await provisionStreams(bus, testStreams());
-  examples = cleanup.own(new ExamplesCopy());
+  ({ nats, bus, examples } = await startExampleSite(cleanup));
 });
 afterEach(() => cleanup.run());
 

@@ -1,23 +1,22 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { type Bus, connectBus, provisionStreams, publishAcknowledged } from "@packetwatch/bus";
+import { type Bus, publishAcknowledged } from "@packetwatch/bus";
 import { alertSubject, encodeAlert } from "@packetwatch/contracts";
 import { exampleMessages } from "@packetwatch/contracts/published";
 import { parsePrefix } from "@packetwatch/net";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { Cleanup } from "../../support/cleanup.ts";
 import { waitUntil } from "../../support/eventually.ts";
-import { type ExampleProcess, ExamplesCopy } from "../../support/example-process.ts";
-import { freePort, type NatsServer, startNats } from "../../support/nats.ts";
+import type { ExampleProcess, ExamplesCopy } from "../../support/example-process.ts";
+import { startExampleSite } from "../../support/example-site.ts";
+import { freePort, type NatsServer } from "../../support/nats.ts";
 import {
   blockVerdict,
   publishVerdict,
   timedBlockVerdict,
   unblockVerdict,
 } from "../../support/published-verdicts.ts";
-import { RecordingLogger } from "../../support/recording-logger.ts";
-import { testStreams } from "../../support/streams.ts";
 
 const TIMEOUT_MS = 40_000;
 
@@ -78,12 +77,7 @@ let examples: ExamplesCopy;
 let webhook: Webhook;
 
 beforeEach(async () => {
-  nats = await startNats();
-  cleanup.defer(() => nats.stop());
-  const logger = new RecordingLogger();
-  bus = cleanup.own(await connectBus({ servers: [nats.url], name: "test", logger }));
-  await provisionStreams(bus, testStreams());
-  examples = cleanup.own(new ExamplesCopy());
+  ({ nats, bus, examples } = await startExampleSite(cleanup));
   webhook = cleanup.own(await Webhook.start());
 });
 afterEach(() => cleanup.run());
