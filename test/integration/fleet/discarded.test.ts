@@ -1,56 +1,31 @@
-import { fileURLToPath } from "node:url";
-import { type Bus, connectBus, publishAcknowledged } from "@packetwatch/bus";
-import {
-  decodeTelemetry,
-  formatSynBatchId,
-  subjects,
-  synSubject,
-  type Telemetry,
-} from "@packetwatch/contracts";
+import { publishAcknowledged } from "@packetwatch/bus";
+import { formatSynBatchId, synSubject } from "@packetwatch/contracts";
 import { SHARD_COUNT } from "@packetwatch/net";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { synBatch } from "../../../cli/src/testing/payloads.ts";
 import { Cleanup } from "../../support/cleanup.ts";
+import { DetectorSite } from "../../support/detector-site.ts";
 import { waitUntil } from "../../support/eventually.ts";
-import { startNats } from "../../support/nats.ts";
-import { RecordingLogger } from "../../support/recording-logger.ts";
-import { ServiceProcess } from "../../support/service-process.ts";
+import type { ServiceProcess } from "../../support/service-process.ts";
 
-const DETECTOR = fileURLToPath(new URL("../../../build/detector.js", import.meta.url));
 const TIMEOUT_MS = 20_000;
 /** What waits for a frozen detector: four times what the stream can hold. */
 const BATCHES_WHILE_FROZEN = 220;
 const RECORDS_PER_BATCH = 800;
 
 const cleanup = new Cleanup();
-let bus: Bus;
+let site: DetectorSite;
 let detector: ServiceProcess;
-let latest: Telemetry | undefined;
 
 beforeEach(async () => {
-  const nats = await startNats();
-  cleanup.defer(() => nats.stop());
-  const logger = new RecordingLogger();
-  bus = cleanup.own(await connectBus({ servers: [nats.url], name: "test", logger }));
-  bus.connection.subscribe(subjects.everyTelemetry, {
-    callback: (_error, { data }) => {
-      latest = decodeTelemetry(data);
-    },
-  });
-  const environment = { PW_NATS_URL: nats.url, PW_SYN_STREAM_BYTES: "1MiB" };
-  detector = cleanup.own(new ServiceProcess({ bundle: DETECTOR, environment }));
-  await detector.logged("ready");
-  await waitUntil(() => valueOf("packetwatch_detector_owned_shards") === SHARD_COUNT, {
+  site = await DetectorSite.start(cleanup);
+  detector = await site.startDetector({ PW_SYN_STREAM_BYTES: "1MiB" });
+  await waitUntil(() => site.valueOf("packetwatch_detector_owned_shards") === SHARD_COUNT, {
     timeoutMs: TIMEOUT_MS,
     what: "the detector to own all shards",
   });
 });
 afterEach(() => cleanup.run());
-
-function valueOf(metric: string): number {
-  const found = latest?.metrics.find(({ name }) => name === metric);
-  return (found?.values ?? []).reduce((sum, { value }) => sum + value, 0);
-}
 
 /** Numbers its batches as a capture does; sources that don't scan. */
 class Publisher {
@@ -74,12 +49,12 @@ class Publisher {
       timeUs,
     }));
     const messageId = formatSynBatchId({ publisher: this.#name, shard, sequence, recordsBefore });
-    await publishAcknowledged(bus, synSubject(shard), synBatch(attempts), { messageId });
+    await publishAcknowledged(site.bus, synSubject(shard), synBatch(attempts), { messageId });
   }
 }
 
-const judged = () => valueOf("packetwatch_detector_events_total");
-const lost = () => valueOf("packetwatch_detector_lost_events_total");
+const judged = () => site.valueOf("packetwatch_detector_events_total");
+const lost = () => site.valueOf("packetwatch_detector_lost_events_total");
 
 it("what the stream discards before a frozen detector reads it is counted: produced = judged + discarded", async () => {
   const publishers = [new Publisher("host-a-1-x"), new Publisher("host-b-1-y")];
@@ -103,7 +78,7 @@ it("what the stream discards before a frozen detector reads it is counted: produ
     what: `${produced()} attempts to be judged or counted as discarded`,
   });
   expect(lost()).toBeGreaterThan(RECORDS_PER_BATCH);
-  expect(valueOf("packetwatch_detector_lost_batches_total")).toBeGreaterThan(1);
+  expect(site.valueOf("packetwatch_detector_lost_batches_total")).toBeGreaterThan(1);
   console.log(`produced ${produced()} = judged ${judged()} + discarded ${lost()}`);
   const said = detector.lines.filter(({ msg }) => msg.includes("PW_SYN_STREAM_BYTES"));
   expect(said.length).toBeGreaterThan(0);

@@ -1,25 +1,15 @@
-import { fileURLToPath } from "node:url";
 import { jetstreamManager } from "@nats-io/jetstream";
-import { type Bus, connectBus, publishAcknowledged } from "@packetwatch/bus";
-import {
-  decodeTelemetry,
-  streamNames,
-  subjects,
-  synSubject,
-  type Telemetry,
-  verdictSubject,
-} from "@packetwatch/contracts";
+import { publishAcknowledged } from "@packetwatch/bus";
+import { streamNames, synSubject, verdictSubject } from "@packetwatch/contracts";
 import { parseAddress, parsePrefix, shardOf } from "@packetwatch/net";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { synBatch } from "../../../cli/src/testing/payloads.ts";
 import { Cleanup } from "../../support/cleanup.ts";
+import { DetectorSite } from "../../support/detector-site.ts";
 import { waitUntil } from "../../support/eventually.ts";
-import { startNats } from "../../support/nats.ts";
-import { RecordingLogger } from "../../support/recording-logger.ts";
-import { ServiceProcess } from "../../support/service-process.ts";
+import type { ServiceProcess } from "../../support/service-process.ts";
 import { VerdictTap } from "../../support/taps.ts";
 
-const DETECTOR = fileURLToPath(new URL("../../../build/detector.js", import.meta.url));
 const TIMEOUT_MS = 20_000;
 const LIMIT = 16;
 const SCANNERS = LIMIT + 4;
@@ -27,25 +17,14 @@ const SCANNERS = LIMIT + 4;
 const LATER_SECONDS = 11;
 
 const cleanup = new Cleanup();
-let bus: Bus;
+let site: DetectorSite;
 let verdicts: VerdictTap;
 let detector: ServiceProcess;
-let latest: Telemetry | undefined;
 
 beforeEach(async () => {
-  const nats = await startNats();
-  cleanup.defer(() => nats.stop());
-  const logger = new RecordingLogger();
-  bus = cleanup.own(await connectBus({ servers: [nats.url], name: "test", logger }));
-  bus.connection.subscribe(subjects.everyTelemetry, {
-    callback: (_error, { data }) => {
-      latest = decodeTelemetry(data);
-    },
-  });
-  const environment = { PW_NATS_URL: nats.url, PW_MAX_VERDICTS: String(LIMIT) };
-  detector = cleanup.own(new ServiceProcess({ bundle: DETECTOR, environment }));
-  await detector.logged("ready");
-  verdicts = cleanup.own(new VerdictTap(bus));
+  site = await DetectorSite.start(cleanup);
+  detector = await site.startDetector({ PW_MAX_VERDICTS: String(LIMIT) });
+  verdicts = cleanup.own(new VerdictTap(site.bus));
 });
 afterEach(() => cleanup.run());
 
@@ -56,14 +35,12 @@ async function scan(source: string, afterSeconds: number): Promise<void> {
   const timeUs = Math.round((Date.now() + afterSeconds * 1000) * 1000);
   const ports = [1, 2, 3].map((port) => port + afterSeconds * 10);
   const batch = synBatch(ports.map((port) => ({ source, port, timeUs })));
-  await publishAcknowledged(bus, synSubject(shardOf(...parseAddress(source))), batch);
+  await publishAcknowledged(site.bus, synSubject(shardOf(...parseAddress(source))), batch);
 }
 
 function refused(): number {
-  const metric = latest?.metrics.find(
-    ({ name }) => name === "packetwatch_detector_verdict_failures_total",
-  );
-  return metric?.values.find(({ labels }) => labels["reason"] === "stream_full")?.value ?? 0;
+  const failures = site.seriesOf("packetwatch_detector_verdict_failures_total");
+  return failures.find(({ labels }) => labels["reason"] === "stream_full")?.value ?? 0;
 }
 
 it("verdicts that a full list refuses are counted and said, and follow when there is room and the scan goes on", async () => {
@@ -81,7 +58,7 @@ it("verdicts that a full list refuses are counted and said, and follow when ther
   const refusedSource = Array.from({ length: SCANNERS }, (_, index) => addressOf(index)).find(
     (source) => !blocked.includes(source),
   ) as string;
-  const manager = await jetstreamManager(bus.connection);
+  const manager = await jetstreamManager(site.bus.connection);
   const gone = verdictSubject(parsePrefix(blocked[0] as string));
   await manager.streams.purge(streamNames.verdict, { filter: gone });
   await scan(refusedSource, 1);

@@ -1,76 +1,44 @@
-import { fileURLToPath } from "node:url";
-import { type Bus, connectBus, publishAcknowledged } from "@packetwatch/bus";
-import {
-  decodeTelemetry,
-  MAX_SYN_BATCH_BYTES,
-  subjects,
-  synSubject,
-  type Telemetry,
-} from "@packetwatch/contracts";
+import { publishAcknowledged } from "@packetwatch/bus";
+import { MAX_SYN_BATCH_BYTES, synSubject } from "@packetwatch/contracts";
 import { parseAddress, SHARD_COUNT, shardOf } from "@packetwatch/net";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { synBatch } from "../../../cli/src/testing/payloads.ts";
 import { Cleanup } from "../../support/cleanup.ts";
+import { DetectorSite } from "../../support/detector-site.ts";
 import { waitUntil } from "../../support/eventually.ts";
-import { startNats } from "../../support/nats.ts";
-import { RecordingLogger } from "../../support/recording-logger.ts";
-import { ServiceProcess } from "../../support/service-process.ts";
+import type { ServiceProcess } from "../../support/service-process.ts";
 import { VerdictTap } from "../../support/taps.ts";
 
-const DETECTOR = fileURLToPath(new URL("../../../build/detector.js", import.meta.url));
 const TIMEOUT_MS = 20_000;
 const FLOOD_BATCHES = 2500;
 const FLOOD_RECORD_BYTES = 24;
-const SHARD_LAG = "packetwatch_detector_shard_lag_messages";
 
 const cleanup = new Cleanup();
-let natsUrl: string;
-let bus: Bus;
+let site: DetectorSite;
 let verdicts: VerdictTap;
-/** The latest of each instance. */
-const telemetry = new Map<string, Telemetry>();
 
 beforeEach(async () => {
-  telemetry.clear();
-  const nats = await startNats();
-  cleanup.defer(() => nats.stop());
-  natsUrl = nats.url;
-  const logger = new RecordingLogger();
-  bus = cleanup.own(await connectBus({ servers: [natsUrl], name: "test", logger }));
-  bus.connection.subscribe(subjects.everyTelemetry, {
-    callback: (_error, { data }) => {
-      const message = decodeTelemetry(data);
-      telemetry.set(message.instance, message);
-    },
-  });
-  verdicts = cleanup.own(new VerdictTap(bus));
+  site = await DetectorSite.start(cleanup);
+  verdicts = cleanup.own(new VerdictTap(site.bus));
 });
 afterEach(() => cleanup.run());
 
-async function startDetector(variables: Record<string, string> = {}): Promise<ServiceProcess> {
-  const environment = { PW_NATS_URL: natsUrl, PW_SYN_STREAM_BYTES: "512MiB", ...variables };
-  const detector = cleanup.own(new ServiceProcess({ bundle: DETECTOR, environment }));
-  await detector.logged("ready");
-  return detector;
+function startDetector(variables: Record<string, string> = {}): Promise<ServiceProcess> {
+  return site.startDetector({ PW_SYN_STREAM_BYTES: "512MiB", ...variables });
 }
 
-/** The values of a metric, over all instances, by the label `shard`, or "" where it has none. */
-function valuesOf(metric: string): ReadonlyMap<string, number> {
-  const series = [...telemetry.values()].flatMap(
-    ({ metrics }) => metrics.find(({ name }) => name === metric)?.values ?? [],
-  );
-  return new Map(series.map(({ labels, value }) => [String(labels["shard"] ?? ""), value]));
+/** By shard. */
+function shardLags(): ReadonlyMap<string, number> {
+  const series = site.seriesOf("packetwatch_detector_shard_lag_messages");
+  return new Map(series.map(({ labels, value }) => [String(labels["shard"]), value]));
 }
 
 /** Waits until two detectors say that they share all shards. */
 async function untilShared(): Promise<void> {
-  const owned = () =>
-    [...telemetry.values()].map(
-      ({ metrics }) =>
-        metrics.find(({ name }) => name === "packetwatch_detector_owned_shards")?.values[0]?.value,
-    );
   const isShared = () => {
-    const [one = 0, other = 0] = owned();
+    const [one = 0, other = 0] = site
+      .seriesOf("packetwatch_detector_owned_shards")
+      .map(({ value }) => value);
     return one > 0 && other > 0 && one + other === SHARD_COUNT;
   };
   await waitUntil(isShared, { timeoutMs: TIMEOUT_MS, what: "two detectors to share the shards" });
@@ -91,7 +59,7 @@ function* addressesWhere(isWanted: (shard: number) => boolean): Generator<string
 async function scan(source: string): Promise<void> {
   const timeUs = Date.now() * 1000;
   const batch = synBatch([1, 2, 3].map((port) => ({ source, port, timeUs })));
-  await publishAcknowledged(bus, synSubject(shardOfAddress(source)), batch);
+  await publishAcknowledged(site.bus, synSubject(shardOfAddress(source)), batch);
 }
 
 /** As many attempts as NATS takes, of sources of one shard that don't scan. */
@@ -108,7 +76,7 @@ async function flood(shard: number): Promise<number> {
   );
   for (let sent = 0; sent < FLOOD_BATCHES; sent += 50) {
     const publishing = Array.from({ length: 50 }, () =>
-      publishAcknowledged(bus, synSubject(shard), batch),
+      publishAcknowledged(site.bus, synSubject(shard), batch),
     );
     await Promise.all(publishing);
   }
@@ -128,7 +96,7 @@ it("a shard that falls behind shows it, catches up by itself, and no other shard
   const late = addressesWhere((shard) => shard === behind).next().value as string;
   const prompt = addressesWhere((shard) => shard !== behind).next().value as string;
 
-  await waitUntil(() => valuesOf(SHARD_LAG).size === SHARD_COUNT, {
+  await waitUntil(() => shardLags().size === SHARD_COUNT, {
     timeoutMs: TIMEOUT_MS,
     what: "the detector to read every shard",
   });
@@ -141,7 +109,7 @@ it("a shard that falls behind shows it, catches up by itself, and no other shard
 
   const lags = await waitUntil(
     () => {
-      const read = valuesOf(SHARD_LAG);
+      const read = shardLags();
       return (read.get(String(behind)) ?? 0) > 0 ? read : undefined;
     },
     { timeoutMs: TIMEOUT_MS, what: "the lag in the telemetry" },
@@ -149,7 +117,7 @@ it("a shard that falls behind shows it, catches up by itself, and no other shard
   expect(lags.size).toBe(SHARD_COUNT);
   const others = [...lags].filter(([shard]) => shard !== String(behind));
   expect(others.filter(([, lag]) => lag > 0)).toEqual([]);
-  expect(valuesOf("packetwatch_detector_lag_messages").get("")).toBeGreaterThan(0);
+  expect(site.valueOf("packetwatch_detector_lag_messages")).toBeGreaterThan(0);
 
   const [promptUs, lateUs] = [await storedUsOf(prompt), await storedUsOf(late)];
   const ms = (us: number) => Math.round((us - resumedUs) / 1000);
@@ -158,7 +126,7 @@ it("a shard that falls behind shows it, catches up by itself, and no other shard
   );
   expect(promptUs).toBeLessThan(lateUs);
   expect(ms(promptUs)).toBeLessThan(ms(lateUs) / 2);
-  await waitUntil(() => valuesOf(SHARD_LAG).get(String(behind)) === 0, {
+  await waitUntil(() => shardLags().get(String(behind)) === 0, {
     timeoutMs: TIMEOUT_MS,
     what: "no lag",
   });
@@ -183,7 +151,7 @@ it("the shards of a detector that is stuck are taken over, and given back when i
   );
 
   stuck.signal("SIGCONT");
-  telemetry.clear();
+  site.forgetTelemetry();
   await untilShared();
   // Both have judged the scans of the stuck one's shards; the server kept one verdict of each.
   expect(verdicts.verdicts.length).toBe(SHARD_COUNT);
