@@ -3,8 +3,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { check, figure } from "./harness/bench-report.ts";
 import { type BenchContext, runBench } from "./harness/run-bench.ts";
 import { addressRange, VariedPackets, type Variation } from "./support/varied-packets.ts";
-import { PinnedProgram } from "./load/pinned-program.ts";
 import { ethernet, ipv4 } from "../test/support/packets.ts";
+import { PinnedProgram } from "../test/support/pinned-program.ts";
 import { tcp } from "../test/support/segments.ts";
 import { type Books, booksSince } from "./support/host-books.ts";
 import { type LoadSite, startLoadSite } from "./support/load-site.ts";
@@ -110,7 +110,7 @@ function sendBursts(
   { variation }: Flood,
   { burst, bursts }: { burst: number; bursts: number },
 ): void {
-  const program = new PinnedProgram(site.host.pinFolder("veth0"));
+  const program = new PinnedProgram({ pinFolder: site.host.pinFolder("veth0"), thinning: "on" });
   const packets = new VariedPackets(program.program);
   packets.vary(variation);
   const frame = ethernet(ipv4(tcp({ destinationPort: 443 })));

@@ -6,9 +6,9 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { ethernet, ipv4 } from "../../test/support/packets.ts";
+import { PinnedProgram } from "../../test/support/pinned-program.ts";
 import { tcp } from "../../test/support/segments.ts";
 import { addressRange, VariedPackets } from "../support/varied-packets.ts";
-import { PinnedProgram } from "./pinned-program.ts";
 
 export type RingLoad = {
   /** The folder of an interface's pins. */
@@ -26,7 +26,7 @@ const BURST_MS = 25;
 const SOURCES = "11.0.0.0";
 
 async function send({ pinFolder, rate, seconds, sources }: RingLoad): Promise<RingLoadResult> {
-  const program = new PinnedProgram(pinFolder);
+  const program = new PinnedProgram({ pinFolder, thinning: "on" });
   const packets = new VariedPackets(program.program);
   packets.vary({ sources: addressRange(SOURCES, sources) });
   const frame = ethernet(ipv4(tcp()));

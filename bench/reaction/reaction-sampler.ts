@@ -4,8 +4,8 @@ import { formatAddress, IPV4_MAPPED_WORD, parseAddress } from "@packetwatch/net"
 import { AppliedTap } from "../../test/support/applied-tap.ts";
 import { waitUntil } from "../../test/support/eventually.ts";
 import { ethernet, ipv4 } from "../../test/support/packets.ts";
+import { PinnedProgram } from "../../test/support/pinned-program.ts";
 import { tcp } from "../../test/support/segments.ts";
-import { PinnedProgram } from "../load/pinned-program.ts";
 
 const FIRST_SOURCE = "12.0.0.1";
 /** As many as make a scanner at the default threshold: the last one decides. */
@@ -29,7 +29,7 @@ export class ReactionSampler {
   #scans = 0;
 
   constructor(pinFolder: string, bus: Bus) {
-    this.#program = new PinnedProgram(pinFolder);
+    this.#program = new PinnedProgram({ pinFolder, thinning: "on" });
     this.#tap = new AppliedTap(bus);
   }
 

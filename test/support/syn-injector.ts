@@ -1,9 +1,7 @@
-import { join } from "node:path";
-import { type BpfObject, openObject, openPinnedMap, type XdpAction } from "@packetwatch/bpf";
-import { mapNames, PROGRAM_NAME, SETTINGS_NAME, writeSettings } from "@packetwatch/contracts";
-import { DEFAULT_IPV6_SOURCE_BITS, parseAddress, sourceMaskWords } from "@packetwatch/net";
-import { OBJECT_PATH } from "./loaded-packetwatch.ts";
+import type { XdpAction } from "@packetwatch/bpf";
+import { parseAddress } from "@packetwatch/net";
 import { ETHERNET_HEADER_BYTES, ethernet, ipv4 } from "./packets.ts";
+import { PinnedProgram } from "./pinned-program.ts";
 import { tcp } from "./segments.ts";
 
 /** The source address and the destination port in an IPv4 frame without options. */
@@ -19,36 +17,24 @@ export type Attempt = {
 };
 
 /**
- * Connection attempts for a host without a wire: the program once more, with
- * the host's pinned maps, run by BPF_PROG_TEST_RUN. Capture reads them from
- * the ring as any others. To be made anew when the maps are.
+ * Connection attempts for a host without a wire: its program, run by
+ * BPF_PROG_TEST_RUN. To be made anew when the host's maps are.
  */
 export class SynInjector {
-  readonly #object: BpfObject;
+  readonly #pinned: PinnedProgram;
   readonly #frame = ethernet(ipv4(tcp({})));
   readonly #view = new DataView(this.#frame.buffer, this.#frame.byteOffset);
 
   /** `pinFolder` is that of an interface. */
   constructor(pinFolder: string) {
-    const spec = openObject(OBJECT_PATH);
-    for (const name of Object.values(mapNames)) {
-      const path = join(pinFolder, name);
-      const pinned = openPinnedMap(path, {});
-      spec.setMaxEntries(name, pinned.maxEntries);
-      spec.setPinPath(name, path);
-      pinned.close();
-    }
-    const ipv6SourceMask = sourceMaskWords(DEFAULT_IPV6_SOURCE_BITS);
-    spec.setGlobal(SETTINGS_NAME, writeSettings({ ipv6SourceMask, listenerLookup: "off" }));
-    this.#object = spec.load();
+    this.#pinned = new PinnedProgram({ pinFolder, thinning: "off" });
   }
 
   /** What became of it; of several, of the last. */
   send({ source, port, times = 1 }: Attempt): XdpAction {
     this.#view.setUint32(SOURCE_OFFSET, parseAddress(source)[3]);
     this.#view.setUint16(PORT_OFFSET, port);
-    const program = this.#object.program(PROGRAM_NAME);
-    return program.testRun({ data: this.#frame, repeat: times }).action;
+    return this.#pinned.program.testRun({ data: this.#frame, repeat: times }).action;
   }
 
   /** One attempt on each of these ports; ends with the first that is dropped. */
@@ -62,6 +48,6 @@ export class SynInjector {
   }
 
   close(): void {
-    this.#object.close();
+    this.#pinned.close();
   }
 }
