@@ -1,33 +1,17 @@
-import { type Bus, StreamReader } from "@packetwatch/bus";
-import {
-  createSynEvent,
-  streamNames,
-  subjects,
-  SynBatch,
-  type SynEvent,
-} from "@packetwatch/contracts";
+import type { Bus } from "@packetwatch/bus";
+import type { SynEvent } from "@packetwatch/contracts";
 import { formatAddress } from "@packetwatch/net";
-import { RecordingLogger } from "../support/recording-logger.ts";
+import { SynStream } from "../support/syn-stream.ts";
 import type { Attempt } from "./attempts.ts";
-
-const PREFETCH = 1000;
 
 /** Everything that reached the SYN stream, by host: what detectors have to go by. */
 export class StreamRecord {
   readonly #attempts = new Map<string, Attempt[]>();
-  readonly #event = createSynEvent();
-  readonly #reader: StreamReader;
-  #total = 0;
+  readonly #stream: SynStream;
 
   constructor(bus: Bus) {
-    this.#reader = new StreamReader({
-      bus,
-      stream: streamNames.syn,
-      filter: subjects.everySyn,
-      start: { kind: "all" },
-      prefetch: PREFETCH,
-      logger: new RecordingLogger(),
-      onMessage: ({ payload }) => this.#take(new SynBatch(payload)),
+    this.#stream = new SynStream(bus, {
+      onSyn: (event, host) => this.#add(host, toAttempt(event)),
       // What the stream held is gone, and with it what can be said about detectors.
       onStreamLost: () => {
         throw new Error("the SYN stream was made anew");
@@ -36,7 +20,7 @@ export class StreamRecord {
   }
 
   get total(): number {
-    return this.#total;
+    return this.#stream.total;
   }
 
   of(host: string): readonly Attempt[] {
@@ -48,18 +32,13 @@ export class StreamRecord {
   }
 
   close(): Promise<void> {
-    return this.#reader.close();
+    return this.#stream.close();
   }
 
-  #take(batch: SynBatch): void {
-    const { host } = batch.header;
-    const attempts = this.#attempts.get(host) ?? [];
-    this.#attempts.set(host, attempts);
-    for (let index = 0; index < batch.count; index++) {
-      batch.read(index, this.#event);
-      attempts.push(toAttempt(this.#event));
-    }
-    this.#total += batch.count;
+  #add(host: string, attempt: Attempt): void {
+    const attempts = this.#attempts.get(host);
+    if (attempts) attempts.push(attempt);
+    else this.#attempts.set(host, [attempt]);
   }
 }
 

@@ -1,14 +1,14 @@
 import { type Bus, type StreamMessage, StreamReader } from "@packetwatch/bus";
 import {
-  createSynEvent,
   decodeVerdict,
   streamNames,
   subjects,
-  SynBatch,
+  type SynEvent,
   type Verdict,
 } from "@packetwatch/contracts";
 import { formatAddress } from "@packetwatch/net";
 import { RecordingLogger } from "./recording-logger.ts";
+import { SynStream } from "./syn-stream.ts";
 
 const PREFETCH = 1000;
 
@@ -22,28 +22,18 @@ export type SourceActivity = {
 
 type Gathered = { syns: number; ports: Set<number>; firstUs: number; lastUs: number };
 
-/** Reads the SYN stream from its beginning, as a detector does. */
+/** What the SYN stream holds, by source. */
 export class SynTap {
   readonly #sources = new Map<string, Gathered>();
-  readonly #event = createSynEvent();
-  readonly #reader: StreamReader;
-  #total = 0;
+  readonly #stream: SynStream;
 
   constructor(bus: Bus) {
-    this.#reader = new StreamReader({
-      bus,
-      stream: streamNames.syn,
-      filter: subjects.everySyn,
-      start: { kind: "all" },
-      prefetch: PREFETCH,
-      logger: new RecordingLogger(),
-      onMessage: ({ payload }) => this.#take(new SynBatch(payload)),
-    });
+    this.#stream = new SynStream(bus, { onSyn: (event) => this.#add(event) });
   }
 
   /** Attempts of all sources. */
   get total(): number {
-    return this.#total;
+    return this.#stream.total;
   }
 
   /** Of an address, whole. */
@@ -52,25 +42,16 @@ export class SynTap {
   }
 
   close(): Promise<void> {
-    return this.#reader.close();
+    return this.#stream.close();
   }
 
-  #take(batch: SynBatch): void {
-    const event = this.#event;
-    for (let index = 0; index < batch.count; index++) {
-      batch.read(index, event);
-      const source = formatAddress([event.s0, event.s1, event.s2, event.s3]);
-      this.#add(source, event.destinationPort, event.timeUs);
-    }
-    this.#total += batch.count;
-  }
-
-  #add(source: string, port: number, timeUs: number): void {
+  #add({ s0, s1, s2, s3, destinationPort, timeUs }: SynEvent): void {
+    const source = formatAddress([s0, s1, s2, s3]);
     const known = this.#sources.get(source);
     const gathered = known ?? { syns: 0, ports: new Set(), firstUs: timeUs, lastUs: timeUs };
     this.#sources.set(source, gathered);
     gathered.syns++;
-    gathered.ports.add(port);
+    gathered.ports.add(destinationPort);
     gathered.firstUs = Math.min(gathered.firstUs, timeUs);
     gathered.lastUs = Math.max(gathered.lastUs, timeUs);
   }
