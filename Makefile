@@ -26,8 +26,8 @@ BPF_INCLUDES := -I/usr/include/$(shell uname -m)-linux-gnu
 
 TYPESCRIPT = $(shell find libs services cli -name '*.ts' -not -name '*.test.ts' -not -path '*/node_modules/*')
 SUITES = $(shell find test -name '*.ts' -not -name '*.test.ts' -not -path '*/node_modules/*')
-# The benches, and what they load beside the product's program.
-BENCHES := $(addprefix bench-,xdp capture detection reaction end-to-end floods scaling footprint aggregation)
+# The benches in the order of their page, and what they load beside the product's program.
+BENCHES := $(addprefix bench-,$(shell tr '[],"' ' ' <bench/benches.json))
 BENCH_SOURCES = $(shell find bench -name '*.ts' -not -path '*/node_modules/*')
 BENCH_OBJECTS := $(patsubst bench/bpf/%.bpf.c,$(BUILD)/bench-%.bpf.o,$(wildcard bench/bpf/*.bpf.c))
 BUILD_INPUTS := scripts/build.mjs package-lock.json tsconfig.json
@@ -97,7 +97,7 @@ $(BUILD)/bench-syn-generator: bench/load/syn-generator.c
 	@echo "build: $@"
 	@$(ONE_AT_A_TIME) gcc -O2 -Wall -Wextra -Werror -o $@ $<
 
-$(BUILD)/.benches: $(TYPESCRIPT) $(SUITES) $(BENCH_SOURCES) $(BUILD_INPUTS)
+$(BUILD)/.benches: $(TYPESCRIPT) $(SUITES) $(BENCH_SOURCES) bench/benches.json $(BUILD_INPUTS)
 	@echo "build: benches"
 	@$(ONE_AT_A_TIME) node scripts/build.mjs --bench
 	@touch $@

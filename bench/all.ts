@@ -1,8 +1,8 @@
-/** Runs the benches one after the other, each in a process of its own, then writes docs/benchmarks.md. */
+/** Runs the benches of benches.json one after the other, each in a process of its own, then writes docs/benchmarks.md. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import { benches } from "./benches.ts";
+import benches from "./benches.json" with { type: "json" };
 import { writePage } from "./harness/benchmarks-page.ts";
 
 const isSmoke = process.argv.includes("--smoke");

@@ -1,6 +1,6 @@
 // Bundles the services and the command into build/; with --tests the end-to-end suites, with --bench the benches, with --docs what writes docs/.
 import { chmod, mkdir, rename, rm, writeFile } from "node:fs/promises";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { build } from "esbuild";
 
@@ -24,15 +24,7 @@ const suites = {
 const benchPrograms = [
   "all",
   "write-page",
-  "xdp",
-  "capture",
-  "detection",
-  "reaction",
-  "end-to-end",
-  "floods",
-  "scaling",
-  "footprint",
-  "aggregation",
+  ...JSON.parse(readFileSync("bench/benches.json", "utf8")),
 ];
 const benches = {
   ...Object.fromEntries(benchPrograms.map((name) => [`bench/${name}`, `bench/${name}.ts`])),
