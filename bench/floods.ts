@@ -58,13 +58,18 @@ async function run(context: BenchContext) {
     figures: results.flatMap(figuresOf),
     checks: [
       ...results.flatMap(checksOf),
+      // On a busy machine capture may keep up with a burst: then there is nothing to thin.
       check(
-        "a source that repeats itself is thinned in a burst",
-        (results[0]?.burst.thinned ?? 0) > 0,
+        "a ring is full of a source that repeats itself only after thinning it",
+        isThinned(results[0]),
       ),
       check("what was blocked before the floods is blocked after them", kept, BLOCKED_BEFORE),
     ],
   };
+}
+
+function isThinned(result: FloodResult | undefined): boolean {
+  return result !== undefined && (result.burst.thinned > 0 || result.burst.ringFull === 0);
 }
 
 type FloodResult = {
