@@ -8,7 +8,7 @@ import {
   subjects,
   type Verdict,
 } from "@packetwatch/contracts";
-import { assignShards, longestWindowSeconds } from "@packetwatch/detection";
+import { longestWindowSeconds, ShardAssignment } from "@packetwatch/detection";
 import { SHARD_COUNT } from "@packetwatch/net";
 import { createLogger } from "@packetwatch/runtime";
 import { Detecting } from "../../services/detector/src/detecting.ts";
@@ -80,6 +80,7 @@ export class TestDetector {
 /** Detectors against one NATS, and the verdicts that they have published. */
 export class DetectorGroup {
   readonly members: TestDetector[] = [];
+  readonly #assignment = new ShardAssignment(SHARD_COUNT);
   readonly verdicts: Verdict[] = [];
   readonly alerts: Alert[] = [];
   readonly #url: string;
@@ -141,14 +142,14 @@ export class DetectorGroup {
   /** Whether every detector reads exactly the shards that fall to it among those that are there. */
   get isSettled(): boolean {
     const members = this.members.map(({ instance }) => instance);
-    const assigned = assignShards({ members, shards: SHARD_COUNT });
+    const assigned = this.#assignment.assign(members);
     return this.members.every(
       ({ instance, shards }) => String(shards) === String(assigned.get(instance)),
     );
   }
 
   async close(): Promise<void> {
-    for (const member of [...this.members]) await this.leave(member);
+    await Promise.all([...this.members].map((member) => this.leave(member)));
     for (const reader of this.#readers) await reader.close();
     await this.#bus.close();
   }

@@ -1,12 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { assignShards } from "./shard-assignment.ts";
+import { ShardAssignment } from "./shard-assignment.ts";
 
 const shards = 64;
+const assign = (members: readonly string[], count = shards) =>
+  new ShardAssignment(count).assign(members);
 const group = fc.uniqueArray(fc.string({ minLength: 1 }), { minLength: 1, maxLength: 24 });
 
 function owners(members: readonly string[]): (string | undefined)[] {
-  const owned = [...assignShards({ members, shards })];
+  const owned = [...assign(members)];
   return Array.from(
     { length: shards },
     (_, shard) => owned.find(([, own]) => own.includes(shard))?.[0],
@@ -16,7 +18,7 @@ function owners(members: readonly string[]): (string | undefined)[] {
 test("every shard has exactly one owner, and every member is listed", () => {
   fc.assert(
     fc.property(group, (members) => {
-      const assigned = assignShards({ members, shards });
+      const assigned = assign(members);
       expect([...assigned.keys()].toSorted()).toEqual(members.toSorted());
       expect([...assigned.values()].flat().toSorted((left, right) => left - right)).toEqual(
         Array.from({ length: shards }, (_, shard) => shard),
@@ -46,13 +48,21 @@ test("a join moves shards to the joiner only, a leave those of the leaver only",
   );
 });
 
+test("a group that has changed often is assigned as one that is met for the first time", () => {
+  fc.assert(
+    fc.property(fc.array(group, { maxLength: 5 }), (groups) => {
+      const assignment = new ShardAssignment(shards);
+      for (const members of groups) expect(assignment.assign(members)).toEqual(assign(members));
+    }),
+  );
+});
+
 test("nobody owns anything in an empty group", () => {
-  expect(assignShards({ members: [], shards })).toEqual(new Map());
+  expect(assign([])).toEqual(new Map());
 });
 
 test("the assignment is the same in every process and release", () => {
-  expect(Object.fromEntries(assignShards({ members: ["a", "b", "c"], shards: 8 })))
-    .toMatchInlineSnapshot(`
+  expect(Object.fromEntries(assign(["a", "b", "c"], 8))).toMatchInlineSnapshot(`
     {
       "a": [
         0,
@@ -79,7 +89,7 @@ describe("the load", () => {
     let sumOfSquares = 0;
     for (let round = 0; round < rounds; round++) {
       const members = Array.from({ length: size }, (_, index) => `detector-${round}-${index}`);
-      const loads = [...assignShards({ members, shards: 64 }).values()].map((own) => own.length);
+      const loads = [...assign(members).values()].map((own) => own.length);
       for (const load of loads) sumOfSquares += (load - shards / size) ** 2;
     }
     const variance = shards * (1 / size) * (1 - 1 / size);

@@ -6,7 +6,7 @@ import {
 } from "@packetwatch/bus";
 import type { Config } from "@packetwatch/config";
 import { countRecords, replaySeconds, streamNames, synSubject } from "@packetwatch/contracts";
-import { assignShards, longestWindowSeconds } from "@packetwatch/detection";
+import { longestWindowSeconds, ShardAssignment } from "@packetwatch/detection";
 import { SHARD_COUNT } from "@packetwatch/net";
 import type { Logger } from "@packetwatch/runtime";
 import { type Gap, StreamGaps } from "./stream-gaps.ts";
@@ -27,6 +27,7 @@ export type ShardReadersOptions = {
 /** One reader for each shard that is this detector's. Each reads at its own pace: none waits for another. */
 export class ShardReaders {
   readonly #options: ShardReadersOptions;
+  readonly #assignment = new ShardAssignment(SHARD_COUNT);
   readonly #readers = new Map<number, StreamReader>();
   readonly #closing = new Set<Promise<void>>();
   /** What happens to the stream happens to all of its readers. */
@@ -40,7 +41,7 @@ export class ShardReaders {
   /** Takes the shards that fall to this detector among these members, and gives up the others. */
   take(members: readonly string[]): void {
     const { instance, logger } = this.#options;
-    const own = new Set(assignShards({ members, shards: SHARD_COUNT }).get(instance));
+    const own = new Set(this.#assignment.assign(members).get(instance));
     const given = [...this.#readers.keys()].filter((shard) => !own.has(shard));
     const taken = [...own].filter((shard) => !this.#readers.has(shard));
     for (const shard of given) this.#giveUp(shard);
