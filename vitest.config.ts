@@ -4,8 +4,9 @@ import { defineConfig } from "vitest/config";
 const oneAtATime = {
   fileParallelism: false,
   maxWorkers: 1,
-  testTimeout: 120_000,
-  hookTimeout: 60_000,
+  // More than what they wait for adds up to, on a machine that others use too.
+  testTimeout: 180_000,
+  hookTimeout: 180_000,
 };
 
 export default defineConfig({

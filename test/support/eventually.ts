@@ -1,8 +1,11 @@
 import { setTimeout as delay } from "node:timers/promises";
 
 const POLL_MS = 5;
+/** Others use the machine too: whatever takes time may take so many times as long before it counts as failed. */
+const PATIENCE = 3;
 
 export type WaitOptions = {
+  /** On a machine that does nothing else. */
   readonly timeoutMs: number;
   /** Completes "waited N ms for ...". */
   readonly what: string;
@@ -16,7 +19,8 @@ export async function waitUntil<T>(
   condition: () => T | Promise<T>,
   { timeoutMs, what }: WaitOptions,
 ): Promise<Exclude<T, false | null | undefined>> {
-  const deadlineMs = performance.now() + timeoutMs;
+  const limitMs = timeoutMs * PATIENCE;
+  const deadlineMs = performance.now() + limitMs;
   let cause: unknown;
   for (;;) {
     try {
@@ -29,7 +33,7 @@ export async function waitUntil<T>(
       cause = error;
     }
     if (performance.now() >= deadlineMs)
-      throw new Error(`waited ${timeoutMs} ms for ${what}`, { cause });
+      throw new Error(`waited ${limitMs} ms for ${what}`, { cause });
     await delay(POLL_MS);
   }
 }
@@ -48,9 +52,10 @@ export async function holdsFor(
 
 /** The promise's value, or an error when it takes longer than it may. */
 export async function within<T>(promise: Promise<T>, { timeoutMs, what }: WaitOptions): Promise<T> {
+  const limitMs = timeoutMs * PATIENCE;
   const timer = new AbortController();
-  const late = delay(timeoutMs, undefined, { signal: timer.signal }).then(() => {
-    throw new Error(`waited ${timeoutMs} ms for ${what}`);
+  const late = delay(limitMs, undefined, { signal: timer.signal }).then(() => {
+    throw new Error(`waited ${limitMs} ms for ${what}`);
   });
   try {
     return await Promise.race([promise, late]);

@@ -164,7 +164,7 @@ describe("a server that goes away", () => {
     function countRefusals(): number {
       return strict.output.split("authentication error").length - 1;
     }
-  }, 40_000);
+  });
 
   test("is not reconnected to by everybody in the same instant", async () => {
     const server = own(await startNats());

@@ -80,7 +80,7 @@ beforeAll(async () => {
     const subject = `packetwatch.v1.telemetry.${service}.`;
     await heard((message) => message.subject.startsWith(subject), `telemetry of ${service}`);
   }
-}, 120_000);
+});
 afterAll(() => cleanup.run());
 
 /** An operator's command, which asks and writes what no service does by itself. */

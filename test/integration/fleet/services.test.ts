@@ -35,7 +35,7 @@ beforeAll(async () => {
   await Promise.all(services.map((service) => service.ready()));
   const logger = new RecordingLogger();
   bus = cleanup.own(await connectBus({ servers: [fleet.nats.url], name: "test", logger }));
-}, 60_000);
+});
 afterAll(() => cleanup.run());
 
 async function info(name: string): Promise<readonly RegisteredService[]> {

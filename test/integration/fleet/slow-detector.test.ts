@@ -130,7 +130,7 @@ it("a shard that falls behind shows it, catches up by itself, and no other shard
     timeoutMs: TIMEOUT_MS,
     what: "no lag",
   });
-}, 60_000);
+});
 
 it("the shards of a detector that is stuck are taken over, and given back when it goes on", async () => {
   const variables = { PW_DETECTOR_TTL: "1" };

@@ -47,7 +47,7 @@ beforeAll(async () => {
   await Promise.all([...hosts.values()].map((host) => host.start("enforcer")));
   applied = ofFile.own(new AppliedTap(bus));
   command = new OperatorDesk(fleet.nats.url);
-}, 120_000);
+});
 afterEach(() => ofTest.run());
 afterAll(() => ofFile.run());
 

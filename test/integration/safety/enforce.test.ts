@@ -57,7 +57,7 @@ beforeAll(async () => {
     timeoutMs: TIMEOUT_MS,
     what: "both hosts to say what they do",
   });
-}, 120_000);
+});
 afterAll(() => cleanup.run());
 
 async function shownHosts(): Promise<readonly unknown[]> {

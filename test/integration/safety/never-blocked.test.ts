@@ -60,7 +60,7 @@ beforeAll(async () => {
   await publishVerdict(bus, unblockVerdict("192.0.2.99"));
   applied = ofFile.own(new AppliedTap(bus));
   await host.start("capture");
-}, 120_000);
+});
 afterEach(() => ofTest.run());
 afterAll(() => ofFile.run());
 
