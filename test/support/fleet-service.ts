@@ -119,6 +119,10 @@ export class FleetService {
     this.#child.kill("SIGCONT");
   }
 
+  signal(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
   close(): Promise<void> {
     return this.kill();
   }

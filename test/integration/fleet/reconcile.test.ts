@@ -1,6 +1,10 @@
 import { rmSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { jetstreamManager } from "@nats-io/jetstream";
 import { bootTimeNs } from "@packetwatch/bpf";
 import { type Bus, connectBus, provisionStreams } from "@packetwatch/bus";
+import { streamNames, verdictSubject } from "@packetwatch/contracts";
+import { parsePrefix } from "@packetwatch/net";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { AppliedTap } from "../../support/applied-tap.ts";
 import { Cleanup } from "../../support/cleanup.ts";
@@ -18,6 +22,9 @@ import {
 import { RecordingLogger } from "../../support/recording-logger.ts";
 import { testStreams } from "../../support/streams.ts";
 
+const CLOCK_AHEAD = fileURLToPath(
+  new URL("../../support/children/clock-ahead.mjs", import.meta.url),
+);
 const TIMEOUT_MS = 15_000;
 const SECOND_NS = 1_000_000_000;
 /** Between clocks, and between the writing of a verdict and its reading. */
@@ -45,8 +52,8 @@ async function startCapture(settings: Settings = {}): Promise<PinnedPacketwatch>
 }
 
 /** Starts an enforcer and waits until it has read the list; gives what it then said. */
-async function startEnforcer() {
-  await host.start("enforcer");
+async function startEnforcer(settings: Settings = {}) {
+  await host.launch("enforcer", settings).ready();
   return host.service("enforcer").logged("block map reconciled");
 }
 
@@ -155,6 +162,29 @@ describe("an enforcer that was cut off from NATS", () => {
       expect((await applied.of("host", block.id)).reactionUs).toBeGreaterThan(0);
     },
   );
+
+  it("for longer than lifts are remembered reads the whole list again", async () => {
+    const pinned = await startCapture();
+    const [gone, kept] = [blockVerdict("192.0.2.1"), blockVerdict("192.0.2.2")];
+    await publishVerdicts(bus, [gone, kept]);
+    await startEnforcer({ NODE_OPTIONS: `--import=${CLOCK_AHEAD}` });
+    await untilBlocked(pinned, "192.0.2.2");
+
+    const enforcer = host.service("enforcer");
+    await fleet.nats.kill();
+    await enforcer.logged("NATS is away; reconnecting");
+    enforcer.pause();
+    await fleet.nats.start();
+    await waitUntil(() => bus.reconnects() === 1, { timeoutMs: TIMEOUT_MS, what: "NATS" });
+    const manager = await jetstreamManager(bus.connection);
+    const filter = verdictSubject(parsePrefix(gone.source));
+    await manager.streams.purge(streamNames.verdict, { filter });
+    enforcer.signal("SIGUSR2");
+    enforcer.resume();
+
+    await untilLifted(pinned, "192.0.2.1");
+    expect(pinned.maps.blockOf("192.0.2.2")).toBeDefined();
+  });
 });
 
 it("an enforcer that has lost its maps fills the new ones", async () => {
