@@ -13,12 +13,6 @@ export type RegisteredService = {
   readonly description?: string;
   readonly started?: string;
   readonly metadata: Readonly<Record<string, string>>;
-  readonly endpoints?: readonly {
-    readonly name: string;
-    readonly subject: string;
-    readonly num_requests?: number;
-    readonly num_errors?: number;
-  }[];
 };
 
 export type ServiceVerb = "PING" | "INFO" | "STATS";

@@ -1,4 +1,4 @@
-import { type Service, ServiceError, type ServiceMsg, Svcm } from "@nats-io/services";
+import { type Service, Svcm } from "@nats-io/services";
 import type { Bus } from "./connect-bus.ts";
 import type { Logger } from "./logger.ts";
 
@@ -10,18 +10,6 @@ const MAX_METADATA_CHARACTERS = 4096;
 /** A value as it is now, asked for whenever somebody asks for the service. */
 export type MetadataValue = string | (() => string);
 
-/**
- * A request that the service answers. `handle` is synchronous: it reads what the service has in memory or in its
- * maps, and must not wait. What it throws becomes the error headers of the answer, and counts as the endpoint's error.
- */
-export type ServiceEndpoint = {
-  /** Letters, digits, `-` and `_`. */
-  readonly name: string;
-  readonly subject: string;
-  /** Takes the request's payload, gives the answer's; both are bytes of NATS messages, 1 MiB at most. */
-  readonly handle: (payload: Uint8Array) => Uint8Array;
-};
-
 export type ServiceRegistrationOptions = {
   readonly bus: Bus;
   /** As `nats micro ls` shows it: letters, digits, `-` and `_`. */
@@ -30,7 +18,6 @@ export type ServiceRegistrationOptions = {
   readonly version: string;
   readonly description: string;
   readonly metadata: Readonly<Record<string, MetadataValue>>;
-  readonly endpoints?: readonly ServiceEndpoint[];
   readonly logger: Logger;
 };
 
@@ -56,9 +43,9 @@ export class ServiceRegistration {
   }
 
   async #register(): Promise<Service | undefined> {
-    const { bus, name, version, description, metadata, endpoints = [], logger } = this.#options;
+    const { bus, name, version, description, metadata, logger } = this.#options;
     try {
-      const service = await new Svcm(bus.connection).add({
+      return await new Svcm(bus.connection).add({
         name,
         version,
         description,
@@ -66,8 +53,6 @@ export class ServiceRegistration {
         // Each instance answers for itself: in a queue group one of them would answer for all.
         queue: "",
       });
-      for (const endpoint of endpoints) addEndpoint(service, endpoint);
-      return service;
     } catch (error) {
       logger.warn({ name, cause: (error as Error).message }, "the service could not be registered");
       return undefined;
@@ -92,28 +77,6 @@ function liveMetadata(metadata: Readonly<Record<string, MetadataValue>>): Record
     });
   }
   return live;
-}
-
-function addEndpoint(service: Service, { name, subject, handle }: ServiceEndpoint): void {
-  service.addEndpoint(name, {
-    subject,
-    queue: "",
-    handler: (error, message) => {
-      // The client closes the service for such an error, and that is logged.
-      if (error === null) answer(message, handle);
-    },
-  });
-}
-
-/** The client counts what is thrown here, and answers with it. */
-function answer(message: ServiceMsg, handle: ServiceEndpoint["handle"]): void {
-  let payload: Uint8Array;
-  try {
-    payload = handle(message.data);
-  } catch (cause) {
-    throw new ServiceError(500, (cause as Error).message);
-  }
-  message.respond(payload);
 }
 
 async function withinMs(promise: Promise<unknown>, timeoutMs: number): Promise<void> {
