@@ -1,3 +1,5 @@
+import { setTimeout as delay } from "node:timers/promises";
+
 /** A message for a stream. */
 export type Announcement = {
   readonly subject: string;
@@ -97,8 +99,4 @@ export class AnnouncementQueue {
       return verdict !== "again";
     }
   }
-}
-
-function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

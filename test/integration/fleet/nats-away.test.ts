@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { connectBus } from "@packetwatch/bus";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { Cleanup } from "../../support/cleanup.ts";
-import { waitUntil } from "../../support/eventually.ts";
+import { holdsFor, waitUntil } from "../../support/eventually.ts";
 import { type Fleet, type FleetHost, startFleet } from "../../support/fleet.ts";
 import type { FleetService } from "../../support/fleet-service.ts";
 import { metricTotal, readMetrics } from "../../support/metrics-page.ts";
@@ -137,9 +137,9 @@ it("services that start before NATS wait for it and say so once; what came meanw
   const listened = listen("all");
   await bustle(10);
   await untilAllSaid(listened, MISSING);
-  await delay(2000);
-  expect(areRunning()).toEqual([true, true, true, true]);
-  expect(Object.values(listened()).map((counts) => counts[MISSING])).toEqual([1, 1, 1, 1]);
+  const isSaidOnce = () => Object.values(listened()).every((counts) => counts[MISSING] === 1);
+  const areWaiting = () => isSaidOnce() && areRunning().every(Boolean);
+  await holdsFor(areWaiting, { timeoutMs: 2000, what: "waiting, with one word about it" });
 
   await fleet.nats.start();
   for (const service of services()) await service.ready();
