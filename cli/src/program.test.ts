@@ -1,5 +1,5 @@
 import { ConfigError } from "@packetwatch/config";
-import { CommanderError } from "commander";
+import { type Command, CommanderError } from "commander";
 import { describe, expect, it, vi } from "vitest";
 import { CliError } from "./cli-error.ts";
 import { withoutSecrets } from "./connect-cli.ts";
@@ -68,6 +68,17 @@ describe("the command", () => {
       expect(command.description()).not.toBe("");
     },
   );
+
+  const commandsWithout = (flag: string) => {
+    const leaves = (command: Command): readonly Command[] =>
+      command.commands.length === 0 ? [command] : command.commands.flatMap(leaves);
+    const has = (command: Command) => command.options.some(({ long }) => long === flag);
+    return leaves(createProgram()).flatMap((command) => (has(command) ? [] : [command.name()]));
+  };
+
+  it("all speak JSON but the one that prints a script", () => {
+    expect(commandsWithout("--json")).toEqual(["completion"]);
+  });
 
   it("passwords in URLs are not shown", () => {
     const servers = ["nats://user:secret@nats.example:4222", "tls://nats.example"];

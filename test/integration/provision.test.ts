@@ -20,7 +20,11 @@ afterEach(() => cleanup.run());
 type Ended = { readonly code: number; readonly out: string; readonly errors: string };
 
 function provision(settings: Readonly<Record<string, string>>, timeoutSeconds = 20) {
-  const args = [BUNDLE, "provision", "--timeout", String(timeoutSeconds)];
+  return run(settings, ["--timeout", String(timeoutSeconds)]);
+}
+
+function run(settings: Readonly<Record<string, string>>, flags: readonly string[]) {
+  const args = [BUNDLE, "provision", ...flags];
   const env = { PATH: process.env["PATH"], ...settings };
   return new Promise<Ended>((resolve) => {
     execFile(process.execPath, args, { env }, (error, out, errors) => {
@@ -48,6 +52,12 @@ describe("packetwatch provision", () => {
     expect(said).toEqual(expect.arrayContaining(STREAMS.map((name) => `provisioned ${name}`)));
     const names = (await streamsOf(nats.url)).map(({ name }) => name);
     expect(new Set(said.map((line) => line.split(" ")[1]))).toEqual(new Set(names));
+
+    const { out } = await run({ PW_NATS_URL: nats.url }, ["--json"]);
+    const lines = out.trim().split("\n");
+    expect(lines.map((line) => (JSON.parse(line) as { provisioned: string }).provisioned)).toEqual(
+      said.map((line) => line.split(" ")[1]),
+    );
 
     await provision({ PW_NATS_URL: nats.url, PW_SYN_STREAM_BYTES: "32MiB" });
     expect(await streamsOf(nats.url)).toContainEqual({

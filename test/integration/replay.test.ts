@@ -313,6 +313,23 @@ describe("packetwatch record", () => {
     }
   });
 
+  it("with --json tells what it recorded as an object", async () => {
+    const file = newFile();
+    const { output, errors } = await run(["record", "--no-follow", "--json", file]);
+    expect(JSON.parse(output)).toMatchObject({
+      file,
+      attempts: expect.any(Number),
+      sources: expect.any(Number),
+      first: expect.stringMatching(/^20.*Z$/),
+      bytes: readFileSync(file).length,
+      isFull: false,
+    });
+    const piped = await run(["record", "--no-follow", "--json", "-"]);
+    const { file: _file, ...what } = JSON.parse(output) as { file: string };
+    expect(JSON.parse(piped.errors)).toEqual({ file: "-", ...what });
+    expect(errors).toBe("");
+  });
+
   it("overwrites no file unless it is told to", async () => {
     const file = newFile();
     writeFileSync(file, "mine");

@@ -9,7 +9,7 @@ import { print } from "../terminal.ts";
 import { KEY_NAME, KeyFolder, type Owners } from "./key-folder.ts";
 
 type InitFlags = { readonly owner?: Owners; readonly json?: true };
-type AddFlags = { readonly owner?: Owners; readonly host?: string };
+type AddFlags = InitFlags & { readonly host?: string };
 
 export function keysCommand(program: Command): void {
   const keys = program
@@ -31,12 +31,14 @@ export function keysCommand(program: Command): void {
     .description("make one more key of a role, such as one for each host")
     .option("--host <host>", "the host (PW_HOST) that it may speak for; without it, any")
     .addOption(ownerOption())
+    .addOption(jsonOption())
     .action(add);
   keys
     .command("remove")
     .argument("<folder>")
     .argument("<name>")
     .description("take a key away; NATS refuses it once it has read the configuration again")
+    .addOption(jsonOption())
     .action(remove);
   keys
     .command("list")
@@ -69,13 +71,17 @@ function init(folder: string, flags: InitFlags): void {
 function add(folder: string, role: Role, name: string, flags: AddFlags): void {
   const keys = new KeyFolder(folder, flags.owner);
   reporting(folder, () => keys.add({ name, role, host: flags.host }));
-  print(`made ${keys.seedFile(name)}; have nats-server read ${keys.accountsFile} again`);
+  const [seed, accounts] = [keys.seedFile(name), keys.accountsFile];
+  if (flags.json) print(jsonText({ made: name, role, host: flags.host ?? null, seed, accounts }));
+  else print(`made ${seed}; have nats-server read ${accounts} again`);
 }
 
-function remove(folder: string, name: string): void {
+function remove(folder: string, name: string, flags: { readonly json?: true }): void {
   const keys = new KeyFolder(folder);
   reporting(folder, () => keys.remove(name));
-  print(`removed ${name}; have nats-server read ${keys.accountsFile} again`);
+  const accounts = keys.accountsFile;
+  if (flags.json) print(jsonText({ removed: name, accounts }));
+  else print(`removed ${name}; have nats-server read ${accounts} again`);
 }
 
 function list(folder: string, flags: { readonly json?: true }): void {

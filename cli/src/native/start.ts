@@ -6,7 +6,7 @@ import { type NativeSettings } from "./native-settings.ts";
 import { ProcessTable } from "./process-table.ts";
 import { CONSOLE_TABLE, keyEnvironment, SUPERVISOR } from "./programs.ts";
 import { runLayout } from "./run-layout.ts";
-import { describeRuntime } from "./runtime-summary.ts";
+import { runningReport, type RuntimeReport } from "./runtime-report.ts";
 import { stopNativeRuntime, stopRecorded } from "./stop.ts";
 import { SupervisorHandle } from "./supervisor-handle.ts";
 
@@ -14,7 +14,12 @@ export type StartOptions = {
   readonly settings: NativeSettings;
   /** The command's own file: the supervisor and the console table are commands of it. */
   readonly entry: string;
+  /** Takes what is said on the way, for people. */
   readonly say: (text: string) => void;
+  /** Takes how it came out. */
+  readonly report: (report: RuntimeReport) => void;
+  /** As what the console table is printed. */
+  readonly format: "table" | "json";
 };
 
 /** Starts everything in the background; resolves to the exit code once all is ready, or one has failed. */
@@ -27,7 +32,7 @@ export async function startNativeRuntime(options: StartOptions): Promise<number>
   const outcome = await supervisor.started;
   signals.release();
   if (outcome.kind === "ready") {
-    options.say(describeRuntime(options.settings, outcome));
+    options.report(runningReport(options.settings, outcome));
     supervisor.release();
     return 0;
   }
@@ -43,7 +48,7 @@ export async function runForeground(options: StartOptions): Promise<number> {
 
   const outcome = await supervisor.started;
   if (outcome.kind !== "ready") return endOfStart(options, { supervisor, kind: outcome.kind });
-  options.say(describeRuntime(options.settings, outcome));
+  options.report(runningReport(options.settings, outcome));
 
   const table = spawnTable(options);
   const tableEnded = new Promise<number>((resolve) =>
@@ -72,7 +77,7 @@ async function endOfStart(
   { supervisor, kind }: EndedStart,
 ): Promise<number> {
   if (kind === "already-running") {
-    options.say(alreadyRunning(options.settings));
+    options.report({ kind: "already_running", runDir: options.settings.runDir });
     return 0;
   }
   if (kind === "ended") return endOfRun(options, supervisor);
@@ -84,7 +89,7 @@ async function endOfStart(
 async function endOfRun(options: StartOptions, supervisor: SupervisorHandle): Promise<number> {
   const code = await supervisor.ended;
   if (code === 0) {
-    options.say("stopped");
+    options.report({ kind: "stopped", interfaces: options.settings.interfaces });
     return 0;
   }
   if (code === null) options.say("the supervisor was killed; stopping what it left");
@@ -99,7 +104,7 @@ async function isRunning(options: StartOptions): Promise<boolean> {
   const layout = runLayout(settings.runDir);
   const table = new ProcessTable(layout);
   if (table.livePid(SUPERVISOR) !== undefined) {
-    options.say(alreadyRunning(settings));
+    options.report({ kind: "already_running", runDir: settings.runDir });
     return true;
   }
   mkdirSync(settings.runDir, { recursive: true });
@@ -109,23 +114,23 @@ async function isRunning(options: StartOptions): Promise<boolean> {
   return false;
 }
 
-function alreadyRunning(settings: NativeSettings): string {
-  return `already running (${settings.runDir}); 'make stop' or 'packetwatch down' ends it, 'packetwatch tail' prints the table`;
-}
-
 /** In this process's group: it writes to the terminal, and a Ctrl-C ends it at once. */
-function spawnTable({ entry, settings }: StartOptions): ChildProcess {
+function spawnTable({ entry, settings, format }: StartOptions): ChildProcess {
   const processes = new ProcessTable(runLayout(settings.runDir));
-  const table = spawn(process.execPath, ["--enable-source-maps", entry, "tail"], {
-    env: {
-      ...settings.serviceEnvironment,
-      ...keyEnvironment(settings, "operator"),
-      // Named, also where it is the default: the table then says what is watched here.
-      PW_IFDEV: settings.interfaces.join(","),
-      ...processes.mark(CONSOLE_TABLE),
+  const table = spawn(
+    process.execPath,
+    ["--enable-source-maps", entry, "tail", "--format", format],
+    {
+      env: {
+        ...settings.serviceEnvironment,
+        ...keyEnvironment(settings, "operator"),
+        // Named, also where it is the default: the table then says what is watched here.
+        PW_IFDEV: settings.interfaces.join(","),
+        ...processes.mark(CONSOLE_TABLE),
+      },
+      stdio: ["ignore", "inherit", "inherit"],
     },
-    stdio: ["ignore", "inherit", "inherit"],
-  });
+  );
   if (table.pid !== undefined) processes.record(CONSOLE_TABLE, table.pid);
   table.once("exit", () => processes.forget(CONSOLE_TABLE));
   return table;

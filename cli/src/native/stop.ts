@@ -1,12 +1,13 @@
 /** `packetwatch down`: ends what is recorded in the run folder and is still ours, and detaches XDP. */
 import { setTimeout as delay } from "node:timers/promises";
-import { type Environment } from "@packetwatch/config";
+import { type Environment, loadConfig } from "@packetwatch/config";
 import { detach } from "./detach.ts";
 import { type NativeSettings } from "./native-settings.ts";
 import { ProcessTable } from "./process-table.ts";
 import { CONSOLE_TABLE, NATS_SERVER, SUPERVISOR, serviceNames } from "./programs.ts";
 import { runLayout } from "./run-layout.ts";
 import { readRuntimeRecord, removeRuntimeRecord } from "./runtime-record.ts";
+import type { RuntimeReport } from "./runtime-report.ts";
 
 const POLL_MS = 20;
 const stopOrder: readonly string[] = [NATS_SERVER, ...serviceNames, CONSOLE_TABLE].reverse();
@@ -15,13 +16,14 @@ export type StopOptions = {
   readonly settings: NativeSettings;
   readonly entry: string;
   readonly say: (text: string) => void;
+  readonly report: (report: RuntimeReport) => void;
 };
 
 export type StopTarget = { readonly name: string; readonly timeoutMs: number };
 
 /** Resolves to the exit code; nothing to stop is no failure. */
 export async function stopNativeRuntime(options: StopOptions): Promise<number> {
-  const { settings, say } = options;
+  const { settings, say, report } = options;
   const layout = runLayout(settings.runDir);
   const table = new ProcessTable(layout);
   const environment = { ...settings.serviceEnvironment, ...readRuntimeRecord(layout) };
@@ -32,10 +34,10 @@ export async function stopNativeRuntime(options: StopOptions): Promise<number> {
     return 1;
   }
   removeRuntimeRecord(layout);
-  say(
+  report(
     stopped.length > 0
-      ? `stopped; XDP is detached from ${interfacesOf(environment)}`
-      : "nothing is running",
+      ? { kind: "stopped", interfaces: interfacesOf(environment) }
+      : { kind: "nothing_running" },
   );
   return 0;
 }
@@ -89,6 +91,6 @@ function signalIfAlive(pid: number, signal: "SIGTERM" | "SIGKILL"): void {
   }
 }
 
-function interfacesOf(environment: Environment): string {
-  return environment["PW_IFDEV"] || "lo";
+function interfacesOf(environment: Environment): readonly string[] {
+  return loadConfig("cli", environment).interfaces;
 }

@@ -7,16 +7,18 @@ import type { Command } from "commander";
 import { withBus } from "../block-list/with-bus.ts";
 import { CliError } from "../cli-error.ts";
 import { withoutSecrets } from "../connect-cli.ts";
-import { timeoutOption } from "../options.ts";
+import { jsonOption, timeoutOption } from "../options.ts";
+import { jsonText } from "../printable.ts";
 import { print } from "../terminal.ts";
 
-type ProvisionFlags = { readonly timeout: number };
+type ProvisionFlags = { readonly timeout: number; readonly json?: true };
 
 export function provisionCommand(program: Command, from: Environment = environment): void {
   program
     .command("provision")
     .description("create the streams that are missing in NATS, and update those that differ")
     .addOption(timeoutOption())
+    .addOption(jsonOption())
     .addHelpText("after", provisionHelp)
     .action((flags: ProvisionFlags) => provision(flags, from));
 }
@@ -35,7 +37,7 @@ Examples:
   PW_NATS_NKEY_FILE=keys/provisioner/user.nk packetwatch provision
 `;
 
-async function provision({ timeout }: ProvisionFlags, from: Environment): Promise<void> {
+async function provision({ timeout, json }: ProvisionFlags, from: Environment): Promise<void> {
   const config = loadConfig("cli", from);
   const specs = streamSpecs(streamSizes(loadConfig("detector", from)));
   const timeoutMs = timeout * 1000;
@@ -52,7 +54,8 @@ async function provision({ timeout }: ProvisionFlags, from: Environment): Promis
     const detail = `provision streams at ${withoutSecrets(config.natsServers)}: JetStream wasn't ready within ${timeout} s; is it enabled there ('jetstream {}')? --timeout waits longer`;
     throw new CliError("NOT_PROVISIONED", detail, { cause });
   }
-  for (const { name } of specs) print(`provisioned ${name}`);
+  for (const { name } of specs)
+    print(json ? jsonText({ provisioned: name }) : `provisioned ${name}`);
 }
 
 function isAbort(error: unknown): boolean {

@@ -14,9 +14,10 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { CliError } from "../cli-error.ts";
 import { connectCli } from "../connect-cli.ts";
 import { durationArgument } from "../duration.ts";
-import { parseCount, timeoutOption } from "../options.ts";
-import { counted } from "../printable.ts";
+import { jsonOption, parseCount, timeoutOption } from "../options.ts";
+import { counted, jsonText } from "../printable.ts";
 import { catchStopSignals, isStop, type Stop } from "../stop-signals.ts";
+import { IsoTime } from "../tail/time-text.ts";
 import { complain, print } from "../terminal.ts";
 import { Recorder } from "./recorder.ts";
 import { isTerminalOutput, RecordingOutput } from "./recording-output.ts";
@@ -35,6 +36,7 @@ type RecordFlags = {
   readonly maxBytes: number;
   readonly force?: true;
   readonly timeout: number;
+  readonly json?: true;
 };
 
 export function recordCommand(program: Command, from: Environment = environment): void {
@@ -64,6 +66,7 @@ export function recordCommand(program: Command, from: Environment = environment)
     )
     .option("--force", "overwrite the file")
     .addOption(timeoutOption())
+    .addOption(jsonOption())
     .addHelpText("after", recordHelp)
     .action((file: string, flags: RecordFlags, command: Command) => {
       if (isTerminalOutput(file)) command.error("error: a recording is no text: name a file");
@@ -195,11 +198,30 @@ function describeGaps(recorder: Recorder, { missed }: SynStream): readonly strin
 
 /** On standard error where standard output is the recording. */
 function describeRecording({ file, flags, recorder }: RecordParts): void {
-  const say = file === "-" ? complain : print;
   const { tally, batches, bytes, doneBecause } = recorder;
   const size = `${counted(batches, "batch")}, ${counted(bytes, "byte")}`;
-  say(`${file === "-" ? "recorded" : `${file}:`} ${tally.describe()}; ${size}`);
+  const text = `${tally.describe()}; ${size}`;
+  if (flags.json) {
+    const output = file === "-" ? process.stderr : process.stdout;
+    output.write(`${jsonText({ file, ...summaryOf(recorder) })}\n`);
+  } else if (file === "-") complain(`recorded ${text}`);
+  else print(`${file}: ${text}`);
   if (doneBecause === "full") {
     complain(`ended at --max-bytes ${formatBytes(flags.maxBytes)}; there was more to come`);
   }
+}
+
+function summaryOf({ tally, batches, bytes, doneBecause }: Recorder): object {
+  const time = new IsoTime();
+  const { span } = tally;
+  return {
+    attempts: tally.attempts,
+    allowed: tally.allowed,
+    sources: tally.sources.count,
+    first: span ? time.format(span.firstUs) : null,
+    last: span ? time.format(span.lastUs) : null,
+    batches,
+    bytes,
+    isFull: doneBecause === "full",
+  };
 }

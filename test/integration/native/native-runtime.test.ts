@@ -56,6 +56,21 @@ describe("native runtime", () => {
     expectNothingLeft();
   });
 
+  it("with --json, up and down say the same as one object each", async () => {
+    const said = async (...args: readonly string[]) =>
+      JSON.parse((await host.run([...args, "--json"])).output) as object;
+    expect(await said("up", "--detach")).toMatchObject({
+      kind: "running",
+      runtime: "native",
+      programs: ["nats-server", ...services],
+      xdp: [{ interface: "eth7", mode: "skb" }],
+      metrics: "http://localhost:9090/metrics",
+    });
+    expect(await said("up", "--detach")).toEqual({ kind: "already_running", runDir: host.runDir });
+    expect(await said("down")).toEqual({ kind: "stopped", interfaces: ["eth7"] });
+    expect(await said("down")).toEqual({ kind: "nothing_running" });
+  });
+
   it("NATS lets in who has a key of the run folder, and seeds are readable by root alone", async () => {
     await host.run(["up", "--detach"]);
     const url = `nats://127.0.0.1:${host.natsPort}`;

@@ -7,10 +7,13 @@ import { downCommand, upCommand } from "../../../cli/src/up.ts";
 const program = new Command("packetwatch");
 upCommand(program);
 downCommand(program);
-program.command("tail").action(() => {
-  process.stdout.write("TIME SOURCE IP PORT MESSAGE\n");
-  setInterval(() => undefined, 1000);
-});
+program
+  .command("tail")
+  .requiredOption("--format <format>")
+  .action(({ format }: { readonly format: string }) => {
+    process.stdout.write(format === "table" ? "TIME SOURCE IP PORT MESSAGE\n" : "{}\n");
+    setInterval(() => undefined, 1000);
+  });
 program.command("detach").action(() => {
   const folder = path.dirname(process.env["PW_RUN_DIR"] ?? "");
   appendFileSync(path.join(folder, "detached"), `${process.env["PW_IFDEV"]}\n`);

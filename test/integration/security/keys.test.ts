@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { roleNames } from "@packetwatch/contracts";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { runPacketwatch } from "../../support/packetwatch-command.ts";
+import { jsonLines, runPacketwatch } from "../../support/packetwatch-command.ts";
 
 let folder: string;
 beforeEach(() => {
@@ -49,4 +49,19 @@ describe("keys --owner", () => {
       expect(() => ownerOf("capture")).toThrow("ENOENT");
     },
   );
+});
+
+it("with --json, each verb says what it made or took away, and no seed", async () => {
+  const said = async (verb: string, ...args: readonly string[]) =>
+    jsonLines(await keys(verb, ...args, "--json"))[0];
+  const accounts = join(folder, "nats/accounts.conf");
+  expect(await said("init")).toMatchObject({ accounts });
+  expect(await said("add", "enforcer", "enforcer-web1", "--host", "web1")).toEqual({
+    made: "enforcer-web1",
+    role: "enforcer",
+    host: "web1",
+    seed: join(folder, "enforcer-web1/user.nk"),
+    accounts,
+  });
+  expect(await said("remove", "enforcer-web1")).toEqual({ removed: "enforcer-web1", accounts });
 });
