@@ -18,7 +18,6 @@ export const cliErrorCodes = {
   OVERTAKEN: { retryable: true, meaning: "somebody else made a change in between" },
   NO_SUCH_HOST: { retryable: false, meaning: "a host that was named was never heard" },
   NO_TRIAL: { retryable: false, meaning: "there is no trial to confirm" },
-  NOT_APPLIED: { retryable: true, meaning: "not every host applied a verdict in time" },
   RECORDING_EXISTS: { retryable: false, meaning: "a recording would overwrite a file" },
   RECORDING_OUTPUT: { retryable: false, meaning: "a recording can't be written" },
   RECORDING_INPUT: { retryable: false, meaning: "a recording can't be read" },

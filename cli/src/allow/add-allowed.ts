@@ -6,17 +6,15 @@ import {
   allowKey,
   buckets,
   encodeAllowEntry,
-  type HostState,
   MAX_COMMENT_CHARACTERS,
 } from "@packetwatch/contracts";
 import { formatPrefix, isIpv4, type Prefix } from "@packetwatch/net";
 import { withBus } from "../block-list/with-bus.ts";
 import { CliError } from "../cli-error.ts";
-import { describeEffect, requireEffect } from "../hosts/effect-text.ts";
-import { type Effect, HostWatch } from "../hosts/host-watch.ts";
+import type { Effect } from "../hosts/effect.ts";
+import { HostWatch } from "../hosts/host-watch.ts";
 import { operatorName } from "../operator-name.ts";
-import { jsonText } from "../printable.ts";
-import { print } from "../terminal.ts";
+import { reportAllowEffect, settledAs } from "./allow-effect.ts";
 
 export type AddFlags = {
   readonly timeout: number;
@@ -41,12 +39,7 @@ export async function addAllowed(
   const entry = createEntry(prefix, flags, operatorName(config.host, from));
   const work = (bus: Bus) => add(bus, { entry, prefix, ttlSeconds: flags.ttl, timeoutMs });
   const effect = await withBus({ config, command: "allow add", timeoutMs, work });
-  print(
-    flags.json
-      ? jsonText({ prefix: entry.prefix, ...effect })
-      : `${entry.prefix}: ${describeEffect("allowed", effect)}`,
-  );
-  requireEffect(effect, { timeoutSeconds: flags.timeout });
+  reportAllowEffect(effect, { verb: "allowed", prefix: entry.prefix, flags });
 }
 
 function refuseTooWide(prefix: Prefix): void {
@@ -82,9 +75,7 @@ async function add(bus: Bus, { entry, prefix, ttlSeconds, timeoutMs }: Add): Pro
     const place = { bucket: buckets.allowlist, key: allowKey(prefix) };
     const options = ttlSeconds === undefined ? {} : { ttlSeconds };
     const { sequence } = await putKey(bus, place, encodeAllowEntry(entry), options);
-    const isDone = ({ allowlistSequence, refused }: HostState) =>
-      allowlistSequence >= sequence && refused === 0;
-    return await hosts.until(isDone, { startMs, timeoutMs });
+    return await hosts.until((state) => settledAs(state, sequence), { startMs, timeoutMs });
   } finally {
     hosts.close();
   }

@@ -1,5 +1,6 @@
-import { type Bus, readLastMessages } from "@packetwatch/bus";
+import type { Bus } from "@packetwatch/bus";
 import { bucketStream, buckets, decodeAllowEntry, everyKey } from "@packetwatch/contracts";
+import { readLastMessages } from "../fleet/read-snapshot.ts";
 import { Rejections } from "../tail/rejections.ts";
 import { complain } from "../terminal.ts";
 import type { StoredEntry } from "./allowed-rows.ts";
@@ -12,7 +13,7 @@ export async function readAllowEntries(
   const rejections = new Rejections();
   const stream = bucketStream(buckets.allowlist);
   const filter = everyKey(buckets.allowlist);
-  const messages = await readLastMessages(bus, { stream, filter, timeoutMs });
+  const messages = await readLastMessages({ bus, stream, filter, timeoutMs });
   const entries = messages.flatMap(({ payload, sequence }) => {
     const entry = rejections.orCount(() => decodeAllowEntry(payload));
     return entry === undefined ? [] : [{ entry, sequence }];

@@ -4,10 +4,9 @@ import { allowKey, buckets } from "@packetwatch/contracts";
 import { formatPrefix, type Prefix } from "@packetwatch/net";
 import { withBus } from "../block-list/with-bus.ts";
 import { CliError } from "../cli-error.ts";
-import { describeEffect, requireEffect } from "../hosts/effect-text.ts";
-import { type Effect, HostWatch } from "../hosts/host-watch.ts";
-import { jsonText } from "../printable.ts";
-import { print } from "../terminal.ts";
+import type { Effect } from "../hosts/effect.ts";
+import { HostWatch } from "../hosts/host-watch.ts";
+import { reportAllowEffect, settledAs } from "./allow-effect.ts";
 import { readAllowEntries } from "./read-allow-entries.ts";
 
 export type RemoveFlags = { readonly timeout: number; readonly json?: true };
@@ -21,13 +20,7 @@ export async function removeAllowed(
   const timeoutMs = flags.timeout * 1000;
   const work = (bus: Bus) => remove(bus, prefix, timeoutMs);
   const effect = await withBus({ config, command: "allow remove", timeoutMs, work });
-  const text = formatPrefix(prefix);
-  print(
-    flags.json
-      ? jsonText({ prefix: text, ...effect })
-      : `${text}: ${describeEffect("removed", effect)}`,
-  );
-  requireEffect(effect, { timeoutSeconds: flags.timeout });
+  reportAllowEffect(effect, { verb: "removed", prefix: formatPrefix(prefix), flags });
 }
 
 async function remove(bus: Bus, prefix: Prefix, timeoutMs: number): Promise<Effect> {
@@ -37,7 +30,7 @@ async function remove(bus: Bus, prefix: Prefix, timeoutMs: number): Promise<Effe
     const startMs = performance.now();
     const place = { bucket: buckets.allowlist, key: allowKey(prefix) };
     const { sequence } = await removeKey(bus, place);
-    return await hosts.until((host) => host.allowlistSequence >= sequence, { startMs, timeoutMs });
+    return await hosts.until((state) => settledAs(state, sequence), { startMs, timeoutMs });
   } finally {
     hosts.close();
   }

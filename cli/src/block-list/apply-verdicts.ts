@@ -7,9 +7,9 @@ import {
   verdictTtlSeconds,
 } from "@packetwatch/contracts";
 import { parsePrefix } from "@packetwatch/net";
-import type { HostRoll } from "../fleet/host-roll.ts";
+import type { Effect } from "../hosts/effect.ts";
+import type { HostWatch } from "../hosts/host-watch.ts";
 import { inParallel } from "../in-parallel.ts";
-import type { Effect } from "./effect-report.ts";
 import { EffectWatch, type HostEffect } from "./effect-watch.ts";
 
 /** Verdicts that wait for their acknowledgement at the same time. */
@@ -22,14 +22,14 @@ export type ApplyVerdictsOptions = {
   readonly verdicts: readonly Verdict[];
   /** Of the fleet's rules: how long detectors have to know a block that has ended. */
   readonly longestWindowSeconds: number;
-  readonly roll: HostRoll;
+  readonly hosts: HostWatch;
   /** How long hosts may take to confirm; 0: nobody waits for them. */
   readonly waitMs: number;
 };
 
 /** Publishes verdicts, and waits until every host that is heard has carried them out. Throws BusError, CliError. */
 export async function applyVerdicts(options: ApplyVerdictsOptions): Promise<Effect> {
-  const { bus, verdicts, roll, waitMs, longestWindowSeconds } = options;
+  const { bus, verdicts, hosts, waitMs, longestWindowSeconds } = options;
   const ids = verdicts.map(({ id }) => id);
   const watch = new EffectWatch(bus, ids);
   try {
@@ -42,7 +42,7 @@ export async function applyVerdicts(options: ApplyVerdictsOptions): Promise<Effe
     };
     await inParallel(verdicts, MAX_IN_FLIGHT, publish);
     const deadlineMs = performance.now() + waitMs;
-    while (performance.now() < deadlineMs && !isSettled(roll, watch)) await delay(POLL_MS);
+    while (performance.now() < deadlineMs && !isSettled(hosts, watch)) await delay(POLL_MS);
     return effectOf(options, watch, startMs);
   } finally {
     watch.close();
@@ -55,13 +55,13 @@ async function publishVerdict(bus: Bus, verdict: Verdict, ttlSeconds: number): P
   await publishAcknowledged(bus, subject, encodeVerdict(verdict), options);
 }
 
-/** Silent hosts are not waited for. */
-function isSettled(roll: HostRoll, watch: EffectWatch): boolean {
-  return roll.live.every((host) => watch.isComplete(host));
+/** Hosts that were silent from the beginning are not waited for. */
+function isSettled(hosts: HostWatch, watch: EffectWatch): boolean {
+  return hosts.expected.every((host) => watch.isComplete(host));
 }
 
 function effectOf(options: ApplyVerdictsOptions, watch: EffectWatch, startMs: number): Effect {
-  const { verdicts, roll, waitMs } = options;
+  const { verdicts, hosts, waitMs } = options;
   const complete = watch.hosts.filter(({ host }) => watch.isComplete(host));
   const names = (isWanted: (effect: HostEffect) => boolean) =>
     complete
@@ -71,14 +71,12 @@ function effectOf(options: ApplyVerdictsOptions, watch: EffectWatch, startMs: nu
   const isMissing = (host: string) => !watch.isComplete(host);
   const lastMs = Math.max(startMs, ...watch.hosts.map(({ lastMs }) => lastMs));
   return {
-    kind: verdicts[0]?.kind ?? "block",
-    sources: verdicts.length,
     done: names(({ counts }) => counts.done === verdicts.length),
     full: names(({ counts }) => counts.failed > 0),
     idle: names(({ counts }) => counts.failed === 0 && counts.idle > 0),
     spared: names(({ counts }) => counts.failed + counts.idle === 0 && counts.spared > 0),
-    late: roll.live.filter(isMissing),
-    silent: roll.silent.filter(({ host }) => isMissing(host)),
+    late: hosts.liveNames.filter(isMissing),
+    silent: hosts.silent.filter(({ host }) => isMissing(host)),
     durationMs: Math.round(lastMs - startMs),
     waitedMs: waitMs,
   };

@@ -6,10 +6,10 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { CliError } from "../cli-error.ts";
 import { formatDuration, parseDuration } from "../duration.ts";
 import { askHosts } from "../fleet/ask-hosts.ts";
-import { HostRoll } from "../fleet/host-roll.ts";
+import { listNames } from "../hosts/effect.ts";
+import { HostWatch } from "../hosts/host-watch.ts";
 import { jsonOption, timeoutOption, waitMsOf, waitOptions } from "../options.ts";
 import { applyVerdicts } from "./apply-verdicts.ts";
-import { listNames } from "./effect-report.ts";
 import { createBlock, decide } from "./operator-verdict.ts";
 import { printEffect } from "./print-effect.ts";
 import { MAX_SOURCES, sourcesOf } from "./sources.ts";
@@ -83,18 +83,18 @@ async function block(text: string, flags: BlockFlags, from: Environment): Promis
   const verdicts = sources.map((source) => createBlock(source, decision, flags.ttl));
   const timeoutMs = flags.timeout * 1000;
   const work = async (bus: Bus) => {
-    const roll = await HostRoll.open(bus, timeoutMs);
+    const hosts = await HostWatch.open(bus, timeoutMs);
     try {
-      if (!flags.force) await requireBlockable({ bus, hosts: roll.live, sources });
+      if (!flags.force) await requireBlockable({ bus, hosts: hosts.liveNames, sources });
       return await applyVerdicts({
         bus,
         verdicts,
-        roll,
+        hosts,
         waitMs: waitMsOf(flags.wait),
         longestWindowSeconds: longestWindowSeconds(config),
       });
     } finally {
-      await roll.close();
+      hosts.close();
     }
   };
   const effect = await withBus({ config, command: "block", timeoutMs, work });

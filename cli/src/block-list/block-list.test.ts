@@ -3,7 +3,6 @@ import { describe, expect, it } from "vitest";
 import { blockOf, TIME_US } from "../testing/payloads.ts";
 import { type BlockedRow, blockedRows, sortBlocked } from "./blocked-row.ts";
 import { describeRemaining, jsonBlocked, renderBlocked } from "./blocked-table.ts";
-import { describeEffect, type Effect, isWhole } from "./effect-report.ts";
 import { isWithin, MAX_SOURCES, sourceOf, sourcesOf } from "./sources.ts";
 
 const SECOND_US = 1_000_000;
@@ -177,42 +176,5 @@ describe("what an argument stands for", () => {
     ["0.0.0.0/0", "2001:db8::/64", false],
   ])("in %s, %s: %s", (cidr, source, isIn) => {
     expect(isWithin(sourceOf(cidr, 64), source)).toBe(isIn);
-  });
-});
-
-describe("what became of a verdict", () => {
-  const effect: Effect = {
-    kind: "unblock",
-    sources: 1,
-    done: [],
-    spared: [],
-    full: [],
-    idle: [],
-    late: [],
-    silent: [],
-    durationMs: 4,
-    waitedMs: 5000,
-  };
-  const silent = [{ host: "host-c", silentSeconds: 12 }];
-  it.each([
-    [{ done: ["a"] }, "lifted on 1/1 host in 4 ms", true],
-    [{ done: ["a", "b", "c"], kind: "block" }, "blocked on 3/3 hosts in 4 ms", true],
-    [{ done: ["a"], sources: 16 }, "16 sources lifted on 1/1 host in 4 ms", true],
-    [{ done: ["a", "b"], silent }, "lifted on 2/3 hosts in 4 ms; host-c not heard for 12s", false],
-    [{ done: ["a"], late: ["b"] }, "lifted on 1/2 hosts in 4 ms; b not confirmed within 5s", false],
-    [
-      { done: ["a"], spared: ["b"], kind: "block" },
-      "blocked on 1/2 hosts in 4 ms; b spared: allow-listed there",
-      true,
-    ],
-    [
-      { done: ["a"], full: ["b"], kind: "block" },
-      "blocked on 1/2 hosts in 4 ms; b no room in the block map (PW_BLOCKED_ENTRIES)",
-      false,
-    ],
-    [{}, "lifted on no host: none is heard; each does it when its enforcer is back", false],
-  ] as const)("%j reads %s", (changes, text, isDone) => {
-    expect(describeEffect({ ...effect, ...changes })).toBe(text);
-    expect(isWhole({ ...effect, ...changes })).toBe(isDone);
   });
 });

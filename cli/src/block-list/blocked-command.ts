@@ -7,8 +7,9 @@ import { type Command, Option } from "commander";
 import { CliError } from "../cli-error.ts";
 import { durationArgument } from "../duration.ts";
 import { askHosts, type HostAnswers } from "../fleet/ask-hosts.ts";
-import { HostRoll } from "../fleet/host-roll.ts";
-import { readDryHosts } from "../hosts/dry-hosts.ts";
+import { dryHostsOf } from "../hosts/dry-hosts.ts";
+import { describeSilence, listNames } from "../hosts/effect.ts";
+import { HostWatch } from "../hosts/host-watch.ts";
 import { jsonOption, parseCount, timeoutOption } from "../options.ts";
 import { describeDryRun } from "../tail/dry-run-notice.ts";
 import { complain, print } from "../terminal.ts";
@@ -20,7 +21,6 @@ import {
   sortOrders,
 } from "./blocked-row.ts";
 import { jsonBlocked, renderBlocked } from "./blocked-table.ts";
-import { describeSilence, listNames } from "./effect-report.ts";
 import { readBlockList } from "./read-block-list.ts";
 import { isWithin, sourceOf } from "./sources.ts";
 import { withBus } from "./with-bus.ts";
@@ -140,10 +140,7 @@ async function listOf({ bus, blocks, flags, timeoutMs }: ListOptions): Promise<L
   if (!isAsking || blocks.length === 0) return { rows: first(unasked), missing: [], dry: [] };
   // Only an order by drops needs the drops of all of them.
   const shown = sort === "dropped" ? blocks : first(unasked).map(({ block }) => block);
-  const [{ answers, missing }, dry] = await Promise.all([
-    askAll({ bus, blocks: shown, timeoutMs }),
-    readDryHosts(bus, timeoutMs),
-  ]);
+  const { answers, missing, dry } = await askAll({ bus, blocks: shown, timeoutMs });
   return { rows: first(blockedRows(shown, { answers, dry })), missing, dry };
 }
 
@@ -151,17 +148,17 @@ async function askAll({
   bus,
   blocks,
   timeoutMs,
-}: Pick<ListOptions, "bus" | "blocks" | "timeoutMs">): Promise<{
-  readonly answers: HostAnswers["answers"];
-  readonly missing: readonly MissingHost[];
-}> {
-  const roll = await HostRoll.open(bus, timeoutMs);
+}: Pick<ListOptions, "bus" | "blocks" | "timeoutMs">): Promise<
+  Omit<List, "rows"> & Pick<HostAnswers, "answers">
+> {
+  const hosts = await HostWatch.open(bus, timeoutMs);
   try {
     const sources = blocks.map(({ source }) => source);
-    const { answers, unanswered } = await askHosts({ bus, hosts: roll.live, sources });
-    return { answers, missing: [...unanswered.map((host) => ({ host })), ...roll.silent] };
+    const { answers, unanswered } = await askHosts({ bus, hosts: hosts.liveNames, sources });
+    const missing = [...unanswered.map((host) => ({ host })), ...hosts.silent];
+    return { answers, missing, dry: dryHostsOf(hosts.live) };
   } finally {
-    await roll.close();
+    hosts.close();
   }
 }
 

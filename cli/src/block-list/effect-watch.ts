@@ -1,5 +1,5 @@
 import type { Bus } from "@packetwatch/bus";
-import { type Applied, decodeApplied, subjects } from "@packetwatch/contracts";
+import { type Applied, decodeAppliedOn, subjects } from "@packetwatch/contracts";
 import { Rejections } from "../tail/rejections.ts";
 
 /** What a host did with a verdict. `idle`: no interface is watched there yet, so it changed nothing. */
@@ -25,7 +25,7 @@ export class EffectWatch {
     this.#indexes = new Map(verdictIds.map((id, index) => [id, index]));
     const subscription = bus.connection.subscribe(subjects.everyApplied, {
       callback: (error, message) => {
-        if (!error) this.take(message.data, performance.now());
+        if (!error) this.#take(message.subject, message.data, performance.now());
       },
     });
     this.#close = () => subscription.unsubscribe();
@@ -41,8 +41,12 @@ export class EffectWatch {
     return counts !== undefined && sumOf(counts) === this.#indexes.size;
   }
 
-  take(payload: Uint8Array, nowMs: number): void {
-    const applied = this.#rejections.orCount(() => decodeApplied(payload));
+  close(): void {
+    this.#close();
+  }
+
+  #take(subject: string, payload: Uint8Array, nowMs: number): void {
+    const applied = this.#rejections.orCount(() => decodeAppliedOn(subject, payload));
     const index = applied && this.#indexes.get(applied.verdictId);
     if (applied === undefined || index === undefined) return;
     const { seen, effect } = this.#of(applied.host);
@@ -50,10 +54,6 @@ export class EffectWatch {
     seen[index] = 1;
     effect.counts[kindOf(applied)]++;
     effect.lastMs = nowMs;
-  }
-
-  close(): void {
-    this.#close();
   }
 
   #of(host: string) {

@@ -7,7 +7,7 @@ import { formatPrefix, isIpv4, type Prefix } from "@packetwatch/net";
 import type { Command } from "commander";
 import { CliError } from "../cli-error.ts";
 import { askHosts } from "../fleet/ask-hosts.ts";
-import { HostRoll } from "../fleet/host-roll.ts";
+import { HostWatch } from "../hosts/host-watch.ts";
 import { jsonOption, timeoutOption, waitMsOf, waitOptions } from "../options.ts";
 import { jsonText } from "../printable.ts";
 import { print } from "../terminal.ts";
@@ -71,22 +71,22 @@ async function unblock(
   const decision = decide({ config, from, reason: flags.reason });
   const timeoutMs = flags.timeout * 1000;
   const work = async (bus: Bus) => {
-    const roll = await HostRoll.open(bus, timeoutMs);
+    const hosts = await HostWatch.open(bus, timeoutMs);
     try {
       const { ipv6SourceBits } = config;
-      const sources = await findBlocked({ bus, wanted, ipv6SourceBits, timeoutMs, roll });
+      const sources = await findBlocked({ bus, wanted, ipv6SourceBits, timeoutMs, hosts });
       const verdicts = sources.map((source) => createUnblock(source, decision));
       if (verdicts.length === 0) return undefined;
       const effect = await applyVerdicts({
         bus,
         verdicts,
-        roll,
+        hosts,
         waitMs: waitMsOf(flags.wait),
         longestWindowSeconds: longestWindowSeconds(config),
       });
       return { effect, verdicts };
     } finally {
-      await roll.close();
+      hosts.close();
     }
   };
   const done = await withBus({ config, command: "unblock", timeoutMs, work });
@@ -100,7 +100,7 @@ type Search = {
   readonly wanted: Prefix | undefined;
   readonly ipv6SourceBits: number;
   readonly timeoutMs: number;
-  readonly roll: HostRoll;
+  readonly hosts: HostWatch;
 };
 
 /** Throws CliError: NOT_BLOCKED. */
@@ -124,7 +124,7 @@ function isOneSource({ words, bits }: Prefix, ipv6SourceBits: number): boolean {
 }
 
 /** Where NATS has lost its disk, kernels may hold blocks that the list doesn't have. */
-async function isHeldSomewhere({ bus, roll }: Search, source: string): Promise<boolean> {
-  const { answers } = await askHosts({ bus, hosts: roll.live, sources: [source] });
+async function isHeldSomewhere({ bus, hosts }: Search, source: string): Promise<boolean> {
+  const { answers } = await askHosts({ bus, hosts: hosts.liveNames, sources: [source] });
   return answers.some(({ blocks }) => (blocks.get(source)?.interfaces ?? 0) > 0);
 }

@@ -1,4 +1,4 @@
-import { type Bus, readLastMessages } from "@packetwatch/bus";
+import type { Bus } from "@packetwatch/bus";
 import { type Environment, loadConfig } from "@packetwatch/config";
 import {
   bucketStream,
@@ -10,10 +10,10 @@ import {
 } from "@packetwatch/contracts";
 import { withBus } from "../block-list/with-bus.ts";
 import { CliError } from "../cli-error.ts";
-import { describeEffect, requireEffect } from "../hosts/effect-text.ts";
+import { readLastMessages } from "../fleet/read-snapshot.ts";
+import { describeEffect } from "../hosts/effect.ts";
+import { reportEffect } from "../hosts/report-effect.ts";
 import { operatorName } from "../operator-name.ts";
-import { jsonText } from "../printable.ts";
-import { print } from "../terminal.ts";
 import { Rejections } from "../tail/rejections.ts";
 import { storeEnforcement } from "./set-enforcement.ts";
 
@@ -35,12 +35,11 @@ export async function confirmTrial(flags: ConfirmFlags, from: Environment): Prom
   };
   const done = await withBus({ config, command: "enforce confirm", timeoutMs, work });
   const { enforce } = done.trial;
-  print(
-    flags.json
-      ? jsonText({ enforce, ...done.effect })
-      : describeEffect(`confirmed '${enforce}'`, done.effect),
-  );
-  requireEffect(done.effect, { timeoutSeconds: flags.timeout });
+  const words = { verb: `confirmed '${enforce}'` };
+  reportEffect(done.effect, {
+    text: describeEffect(words, done.effect),
+    json: flags.json && { enforce },
+  });
 }
 
 async function readTrial(
@@ -52,7 +51,7 @@ async function readTrial(
   const stream = bucketStream(buckets.enforcement);
   const filter = bucketSubject(buckets.enforcement, key);
   const rejections = new Rejections();
-  const [message] = await readLastMessages(bus, { stream, filter, timeoutMs });
+  const [message] = await readLastMessages({ bus, stream, filter, timeoutMs });
   const trial = message && rejections.orCount(() => decodeEnforcement(message.payload));
   if (trial !== undefined && (trial.untilUs ?? 0) > Date.now() * 1000) return trial;
   const where = host === undefined ? "the fleet" : host;

@@ -6,14 +6,15 @@ import {
   type Enforcement,
   ENFORCEMENT_VERSION,
   enforcementKey,
+  type HostState,
 } from "@packetwatch/contracts";
 import { withBus } from "../block-list/with-bus.ts";
 import { CliError } from "../cli-error.ts";
-import { describeEffect, requireEffect } from "../hosts/effect-text.ts";
-import { type Effect, HostWatch } from "../hosts/host-watch.ts";
+import { describeEffect, type Effect } from "../hosts/effect.ts";
+import { HostWatch, type Settled } from "../hosts/host-watch.ts";
+import { reportEffect } from "../hosts/report-effect.ts";
 import { operatorName } from "../operator-name.ts";
-import { jsonText, printable } from "../printable.ts";
-import { print } from "../terminal.ts";
+import { printable } from "../printable.ts";
 
 export type Enforce = Enforcement["enforce"];
 
@@ -52,12 +53,11 @@ export async function setEnforcement(
     flags.confirm === undefined
       ? ""
       : `; goes back in ${flags.confirm} s unless 'packetwatch enforce confirm' comes`;
-  print(
-    flags.json
-      ? jsonText({ enforce, untilUs: setting.untilUs, ...effect })
-      : `${describeEffect(verbs[enforce], effect)}${goesBack}`,
-  );
-  requireEffect(effect, { timeoutSeconds: flags.timeout });
+  const words = { verb: verbs[enforce] };
+  reportEffect(effect, {
+    text: `${describeEffect(words, effect)}${goesBack}`,
+    json: flags.json && { enforce, untilUs: setting.untilUs },
+  });
 }
 
 /** Stores a setting, and waits until the hosts that it concerns have it in their kernels. */
@@ -71,10 +71,11 @@ export async function storeEnforcement(
     if (setting.host !== null) requireHost(hosts, setting.host);
     const startMs = performance.now();
     const sequence = await store(bus, setting);
-    const isDone = (state: { readonly enforcementSequence: number }) =>
-      state.enforcementSequence >= sequence;
-    const effect = await hosts.until(isDone, { startMs, timeoutMs });
-    return setting.host === null ? effect : only(effect, setting.host);
+    const judge = ({ enforcementSequence, interfaces }: HostState): Settled => {
+      if (enforcementSequence < sequence) return undefined;
+      return interfaces.length === 0 ? "idle" : "done";
+    };
+    return await hosts.until(judge, { startMs, timeoutMs, onlyHost: setting.host ?? undefined });
   } finally {
     hosts.close();
   }
@@ -96,14 +97,4 @@ function requireHost(hosts: HostWatch, name: string): void {
   if (known.includes(name)) return;
   const names = known.length === 0 ? "none" : known.map(printable).join(", ");
   throw new CliError("NO_SUCH_HOST", `no host ${printable(name)} was heard; known: ${names}`);
-}
-
-function only(effect: Effect, name: string): Effect {
-  const isIt = (host: string) => host === name;
-  return {
-    ...effect,
-    hosts: effect.hosts.filter(isIt),
-    missing: effect.missing.filter(isIt),
-    silent: effect.silent.filter(({ host }) => isIt(host)),
-  };
 }

@@ -11,8 +11,8 @@ import { sourceOf } from "../block-list/sources.ts";
 import { withBus } from "../block-list/with-bus.ts";
 import { CliError } from "../cli-error.ts";
 import { askHosts } from "../fleet/ask-hosts.ts";
-import { HostRoll } from "../fleet/host-roll.ts";
 import { readSnapshot } from "../fleet/read-snapshot.ts";
+import { HostWatch } from "../hosts/host-watch.ts";
 import { jsonOption, timeoutOption } from "../options.ts";
 import { jsonText } from "../printable.ts";
 import { Rejections } from "../tail/rejections.ts";
@@ -116,18 +116,18 @@ async function readHosts(
   block: Parameters<typeof blockedRows>[0][number] | undefined,
 ) {
   const name = formatPrefix(source);
-  const roll = await HostRoll.open(bus, timeoutMs);
+  const hosts = await HostWatch.open(bus, timeoutMs);
   try {
-    const { answers, unanswered } = await askHosts({ bus, hosts: roll.live, sources: [name] });
+    const { answers, unanswered } = await askHosts({ bus, hosts: hosts.liveNames, sources: [name] });
     const [row] = block ? blockedRows([block], { answers }) : [];
     const onHosts = answers.map(({ host, blocks }) => {
       const held = row?.hosts.find((each) => each.host === host);
       const none = { host, state: "waiting" as const, dropped: 0, firstDropUs: null };
       return Object.assign({ isAllowed: blocks.get(name)?.allowed ?? false }, held ?? none);
     });
-    return { onHosts, unanswered, silent: roll.silent };
+    return { onHosts, unanswered, silent: hosts.silent };
   } finally {
-    await roll.close();
+    hosts.close();
   }
 }
 

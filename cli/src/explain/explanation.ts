@@ -1,7 +1,7 @@
 /** What is known of one source, put together. Pure. */
 import type { Alert, Applied, BlockVerdict, Verdict } from "@packetwatch/contracts";
 import type { BlockOnHost } from "../block-list/blocked-row.ts";
-import type { SilentHost } from "../fleet/host-roll.ts";
+import type { SilentHost } from "../hosts/effect.ts";
 import type { RuleDistance } from "./rule-distance.ts";
 import type { AttemptSummary } from "./source-attempts.ts";
 import type { SourceHistory } from "./source-history.ts";

@@ -1,5 +1,5 @@
 /** An explanation for people. */
-import { describeSilence, listNames } from "../block-list/effect-report.ts";
+import { describeSilence, listNames } from "../hosts/effect.ts";
 import { formatDuration } from "../duration.ts";
 import { counted, printable } from "../printable.ts";
 import { renderTable } from "../render-table.ts";

@@ -4,7 +4,7 @@ import {
   alertSubject,
   type Applied,
   decodeAlert,
-  decodeApplied,
+  decodeAppliedOn,
   decodeVerdict,
   streamNames,
   subjects,
@@ -101,9 +101,9 @@ async function readApplied({
       time: () => new Date(Math.max(0, current.issuedUs - CLOCK_MARGIN_US) / 1000),
     },
     timeoutMs,
-    onMessage: ({ payload }) => {
+    onMessage: ({ subject, payload }) => {
       read++;
-      const applied = rejections.orCount(() => decodeApplied(payload));
+      const applied = rejections.orCount(() => decodeAppliedOn(subject, payload));
       if (applied?.verdictId !== current.id || byHost.has(applied.host)) return;
       byHost.set(applied.host, applied);
     },

@@ -17,12 +17,6 @@ export type ReadSnapshotOptions = {
 
 /** Delivers what a stream holds now; throws CliError: STREAM_UNREADABLE. */
 export async function readSnapshot(options: ReadSnapshotOptions): Promise<void> {
-  const reader = await openSnapshot(options);
-  await reader.close();
-}
-
-/** The same, and then what comes, until the reader is closed. */
-export async function openSnapshot(options: ReadSnapshotOptions): Promise<StreamReader> {
   const { bus, stream, filter, start, timeoutMs } = options;
   const watchdog = new Watchdog(timeoutMs);
   const trouble = { text: "no answer" };
@@ -40,11 +34,30 @@ export async function openSnapshot(options: ReadSnapshotOptions): Promise<Stream
     onCaughtUp: () => watchdog.dismiss(),
     logger: rememberTrouble(trouble),
   });
-  if (await watchdog.isInTime) return reader;
+  const isInTime = await watchdog.isInTime;
   await reader.close();
+  if (isInTime) return;
   const seconds = timeoutMs / 1000;
   const detail = `read stream ${stream}: ${trouble.text} within ${seconds} s; is a detector running?`;
   throw new CliError("STREAM_UNREADABLE", detail);
+}
+
+/**
+ * The last message of each subject, without those that say that it was removed or has expired;
+ * throws CliError: STREAM_UNREADABLE.
+ */
+export async function readLastMessages(
+  options: Pick<ReadSnapshotOptions, "bus" | "stream" | "filter" | "timeoutMs">,
+): Promise<readonly StreamMessage[]> {
+  const messages: StreamMessage[] = [];
+  await readSnapshot({
+    ...options,
+    start: { kind: "last_per_subject" },
+    onMessage: (message) => {
+      if (message.markerReason === undefined) messages.push(message);
+    },
+  });
+  return messages;
 }
 
 class Watchdog {

@@ -1,7 +1,7 @@
 /** What is amiss in a fleet, in words: reasons make it degraded, notes don't. Pure. */
 import type { StreamState } from "@packetwatch/bus";
 import { streamNames } from "@packetwatch/contracts";
-import { listNames } from "../block-list/effect-report.ts";
+import { listNames } from "../hosts/effect.ts";
 import { describeBreaker } from "../breaker/breaker-text.ts";
 import { formatDuration } from "../duration.ts";
 import { counted, printable } from "../printable.ts";

@@ -1,5 +1,5 @@
 import type { HostState } from "@packetwatch/contracts";
-import { listNames } from "../block-list/effect-report.ts";
+import { listNames } from "../hosts/effect.ts";
 
 /** Says which hosts only pretend to drop, when that begins and when it ends. */
 export class DryRunNotice {

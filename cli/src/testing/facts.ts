@@ -47,6 +47,7 @@ export function streamOf(name: string, changes: Partial<StreamState> = {}): Stre
     replicas: 1,
     oldestSeconds: 30,
     cluster: undefined,
+    createdUs: 0,
     serverTimeUs: 1,
     ...changes,
   };

@@ -8,7 +8,6 @@ export * from "./nats-access.ts";
 export * from "./nats-keys.ts";
 export * from "./provision-streams.ts";
 export * from "./publish.ts";
-export * from "./read-last-messages.ts";
 export * from "./service-registration.ts";
 export * from "./shared-logger.ts";
 export * from "./stream-reader.ts";

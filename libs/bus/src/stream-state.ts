@@ -23,7 +23,8 @@ export type StreamState = {
   readonly cluster:
     | { readonly leader: string | undefined; readonly laggards: readonly string[] }
     | undefined;
-  /** Microseconds since the Unix epoch, by the server's clock. */
+  /** Microseconds since the Unix epoch, by the server's clock, as the next. */
+  readonly createdUs: number;
   readonly serverTimeUs: number;
 };
 
@@ -45,7 +46,7 @@ export async function readStreamState(
   }
 }
 
-function toState({ config, state, cluster, ts }: StreamInfo): StreamState {
+function toState({ config, state, cluster, created, ts }: StreamInfo): StreamState {
   const serverMs = ts === undefined ? Date.now() : Date.parse(ts);
   const isEmpty = state.messages === 0;
   return {
@@ -59,6 +60,7 @@ function toState({ config, state, cluster, ts }: StreamInfo): StreamState {
     replicas: config.num_replicas,
     oldestSeconds: isEmpty ? undefined : (serverMs - Date.parse(state.first_ts)) / 1000,
     cluster: cluster?.replicas === undefined ? undefined : toCluster(cluster),
+    createdUs: Date.parse(created) * 1000,
     serverTimeUs: serverMs * 1000,
   };
 }

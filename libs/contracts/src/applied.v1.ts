@@ -1,9 +1,12 @@
 /** Applied, version 1, JSON on `packetwatch.v1.applied.<host>`: what an enforcer did with a verdict. */
 import { z } from "zod";
+import { ContractError } from "./contract-error.ts";
 import { name, sourcePrefix, timestampUs } from "./fields.ts";
 import { encodeJson, parseJson } from "./json.ts";
+import { appliedSubject } from "./subjects.ts";
 
 export const APPLIED_VERSION = 1;
+const CONTRACT = "applied v1";
 
 export const appliedSchema = z.object({
   version: z.literal(APPLIED_VERSION),
@@ -35,5 +38,14 @@ export function encodeApplied(applied: Applied): Uint8Array {
 
 /** Throws ContractError. */
 export function decodeApplied(payload: Uint8Array): Applied {
-  return parseJson("applied v1", appliedSchema, payload);
+  return parseJson(CONTRACT, appliedSchema, payload);
+}
+
+/** Decodes what a subject's host says; throws ContractError. A host can speak for itself alone. */
+export function decodeAppliedOn(subject: string, payload: Uint8Array): Applied {
+  const applied = decodeApplied(payload);
+  if (appliedSubject(applied.host) !== subject) {
+    throw new ContractError("wrong_subject", CONTRACT, `${applied.host} on ${subject}`);
+  }
+  return applied;
 }

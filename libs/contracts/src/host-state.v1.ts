@@ -3,10 +3,13 @@
  * and at every change: what the host's enforcer holds in the kernel, and why.
  */
 import { z } from "zod";
+import { bucketSubject, buckets, hostKey } from "./buckets.ts";
+import { ContractError } from "./contract-error.ts";
 import { name, timestampUs } from "./fields.ts";
 import { encodeJson, parseJson } from "./json.ts";
 
 export const HOST_STATE_VERSION = 1;
+const CONTRACT = "host state v1";
 
 /** How often a host speaks where nothing changes. */
 export const HOST_STATE_INTERVAL_MS = 1000;
@@ -60,5 +63,14 @@ export function encodeHostState(state: HostState): Uint8Array {
 
 /** Throws ContractError. */
 export function decodeHostState(payload: Uint8Array): HostState {
-  return parseJson("host state v1", hostStateSchema, payload);
+  return parseJson(CONTRACT, hostStateSchema, payload);
+}
+
+/** Decodes what a subject's host says; throws ContractError. A host can speak for itself alone. */
+export function decodeHostStateOn(subject: string, payload: Uint8Array): HostState {
+  const state = decodeHostState(payload);
+  if (bucketSubject(buckets.hosts, hostKey(state.host)) !== subject) {
+    throw new ContractError("wrong_subject", CONTRACT, `${state.host} on ${subject}`);
+  }
+  return state;
 }

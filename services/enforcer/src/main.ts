@@ -37,7 +37,8 @@ await runService("enforcer", async ({ config, logger, scope, health, fail }) => 
   warmUp();
   health.require(() => bus.whyNotConnected());
   health.require(() => enforcer.whyNotEnforcing());
-  const hostState = scope.own(new HostStatePublisher(bus, () => enforcer.state()));
+  const read = () => enforcer.state();
+  const hostState = scope.own(new HostStatePublisher({ bus, read, logger }));
   const onFollowed = () => hostState.publish();
   readSettings(scope, { bus, settings, enforcer, onFollowed, logger });
   const verdicts = scope.own(
@@ -82,4 +83,5 @@ await runService("enforcer", async ({ config, logger, scope, health, fail }) => 
     }
   }, TEND_INTERVAL_MS);
   scope.own({ close: () => clearInterval(timer) });
+  await hostState.announce();
 });

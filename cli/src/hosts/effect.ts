@@ -1,16 +1,15 @@
-/** What became of verdicts on the hosts of the fleet, in words and as JSON. */
+/** What became of a change on the hosts of the fleet, in words and as JSON. */
 import { formatDuration } from "../duration.ts";
-import type { SilentHost } from "../fleet/host-roll.ts";
-import { counted, printable } from "../printable.ts";
+import { printable } from "../printable.ts";
+
+export type SilentHost = { readonly host: string; readonly silentSeconds: number };
 
 export type Effect = {
-  readonly kind: "block" | "unblock";
-  readonly sources: number;
   /** Hosts that have confirmed all of it. */
   readonly done: readonly string[];
   /** Hosts where a source is allow-listed. */
   readonly spared: readonly string[];
-  /** Hosts whose block map is full. */
+  /** Hosts that had no room for it. */
   readonly full: readonly string[];
   /** Hosts that watch no interface yet. */
   readonly idle: readonly string[];
@@ -22,6 +21,13 @@ export type Effect = {
   readonly waitedMs: number;
 };
 
+export type EffectWords = {
+  /** `blocked`, `16 sources lifted`. */
+  readonly verb: string;
+  /** Which map may be full: `block map (PW_BLOCKED_ENTRIES)`; undefined: none can be. */
+  readonly map?: string;
+};
+
 /** Names that are listed one by one. */
 const MAX_NAMES = 10;
 
@@ -31,23 +37,28 @@ export function isWhole({ done, spared, full, idle, late, silent }: Effect): boo
 }
 
 /** `blocked on 3/3 hosts in 4 ms`; `lifted on 2/3 hosts in 4 ms; host-c not heard for 12s`. */
-export function describeEffect(effect: Effect): string {
-  const { kind, sources, done, durationMs } = effect;
-  const verb = kind === "block" ? "blocked" : "lifted";
-  const what = sources === 1 ? verb : `${counted(sources, "source")} ${verb}`;
+export function describeEffect({ verb, map = "map" }: EffectWords, effect: Effect): string {
+  const { done, durationMs } = effect;
   const known = hostsOf(effect);
   if (known === 0) {
-    return `${what} on no host: none is heard; each does it when its enforcer is back`;
+    return `${verb} on no host: none is heard; each does it when its enforcer is back`;
   }
   const noun = known === 1 ? "host" : "hosts";
-  const head = `${what} on ${done.length}/${known} ${noun} in ${durationMs} ms`;
-  return [head, ...describeRest(effect)].join("; ");
+  const head = `${verb} on ${done.length}/${known} ${noun} in ${durationMs} ms`;
+  return [head, ...describeRest(effect, map)].join("; ");
 }
 
-function describeRest({ spared, full, idle, late, silent, waitedMs }: Effect): readonly string[] {
+export function effectJson({ waitedMs: _waited, ...rest }: Effect): object {
+  return rest;
+}
+
+function describeRest(
+  { spared, full, idle, late, silent, waitedMs }: Effect,
+  map: string,
+): readonly string[] {
   const rest: readonly (readonly [hosts: readonly string[], text: string])[] = [
     [spared, "spared: allow-listed there"],
-    [full, "no room in the block map (PW_BLOCKED_ENTRIES)"],
+    [full, `no room in the ${map}`],
     [idle, "watches no interface yet: is capture running there?"],
     [late, `not confirmed within ${formatDuration(waitedMs / 1000)}`],
   ];
