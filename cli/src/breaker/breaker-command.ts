@@ -13,9 +13,11 @@ import { CliError } from "../cli-error.ts";
 import { operatorName } from "../operator-name.ts";
 import { jsonOption, timeoutOption } from "../options.ts";
 import { jsonText } from "../printable.ts";
+import { exitCodes } from "../report-failure.ts";
 import { print } from "../terminal.ts";
-import { describeBreaker } from "./breaker-text.ts";
-import { readBreaker, type ReadBreaker } from "./read-breaker.ts";
+import { describeBreaker, describeDetectors } from "./breaker-text.ts";
+import { type DetectorEffect, DetectorWatch } from "./detector-watch.ts";
+import { readBreaker } from "./read-breaker.ts";
 
 type BreakerFlags = { readonly timeout: number; readonly json?: true };
 
@@ -42,6 +44,8 @@ const breakerHelp = `
 It opens when detectors block more than PW_MAX_BLOCKS_PER_MINUTE sources, or more than
 PW_MAX_BLOCKED are blocked in all. While it is open they alert and block nobody; operators
 can. It closes by itself when nobody was to be blocked for PW_BREAKER_QUIET seconds.
+'close' waits until every detector that is heard has taken it in, which each says
+once a second.
 
 Examples:
   packetwatch breaker show
@@ -61,23 +65,45 @@ async function close(flags: BreakerFlags, from: Environment): Promise<void> {
   const config = loadConfig("cli", from);
   const timeoutMs = flags.timeout * 1000;
   const changedBy = operatorName(config.host, from);
-  const work = async (bus: Bus) => closeBreaker(bus, await readBreaker(bus, timeoutMs), changedBy);
-  const message = await withBus({ config, command: "breaker close", timeoutMs, work });
-  print(flags.json ? jsonText(message) : "closed; detectors block again");
+  const work = (bus: Bus) => closeBreaker(bus, { changedBy, timeoutMs });
+  const { message, effect } = await withBus({ config, command: "breaker close", timeoutMs, work });
+  print(
+    flags.json
+      ? jsonText({ ...message, ...effect })
+      : `closed; ${describeDetectors("block again", effect)}`,
+  );
+  if (effect.late.length > 0) process.exitCode = exitCodes.failed;
 }
 
-async function closeBreaker(
-  bus: Bus,
-  read: ReadBreaker | undefined,
-  changedBy: string,
-): Promise<BreakerMessage> {
+type Close = { readonly changedBy: string; readonly timeoutMs: number };
+
+async function closeBreaker(bus: Bus, { changedBy, timeoutMs }: Close): Promise<Closed> {
+  const read = await readBreaker(bus, timeoutMs);
   if (read?.message.state !== "open") throw new CliError("NOT_OPEN", "the breaker is not open");
   const change = { reason: "operator", changedBy, changedUs: Date.now() * 1000 } as const;
   const message = closedBreaker(read.message, change);
-  const options = { lastSubjectSequence: read.sequence };
+  const watch = await DetectorWatch.open(bus, timeoutMs);
   try {
-    await publishAcknowledged(bus, subjects.breaker, encodeBreaker(message), options);
-    return message;
+    const startMs = performance.now();
+    const sequence = await publishClosed(bus, { message, lastSubjectSequence: read.sequence });
+    return { message, effect: await watch.until(sequence, { startMs, timeoutMs }) };
+  } finally {
+    watch.close();
+  }
+}
+
+type Closed = { readonly message: BreakerMessage; readonly effect: DetectorEffect };
+type Publication = { readonly message: BreakerMessage; readonly lastSubjectSequence: number };
+
+async function publishClosed(
+  bus: Bus,
+  { message, lastSubjectSequence }: Publication,
+): Promise<number> {
+  try {
+    const payload = encodeBreaker(message);
+    const options = { lastSubjectSequence };
+    const stored = await publishAcknowledged(bus, subjects.breaker, payload, options);
+    return stored.sequence;
   } catch (error) {
     if (!isOvertaken(error)) throw error;
     const detail = "the breaker changed meanwhile; try again, or see 'packetwatch breaker show'";

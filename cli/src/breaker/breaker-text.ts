@@ -1,6 +1,9 @@
 import type { BreakerMessage } from "@packetwatch/contracts";
+import { formatDuration } from "../duration.ts";
+import { listNames } from "../hosts/effect.ts";
 import { printable } from "../printable.ts";
 import { LocalTime } from "../tail/time-text.ts";
+import type { DetectorEffect } from "./detector-watch.ts";
 
 const reasonTexts = {
   rate: "more than PW_MAX_BLOCKS_PER_MINUTE blocks in a minute",
@@ -15,4 +18,14 @@ export function describeBreaker(message: BreakerMessage | undefined): string {
   const { state, changedUs, changedBy, reason } = message;
   const since = new LocalTime().format(changedUs);
   return `${state} since ${since} (${printable(changedBy)}): ${reasonTexts[reason]}`;
+}
+
+/** `2/2 detectors block again after 310 ms`; `1/2 detectors block again; d2 did not say so within 5s`. */
+export function describeDetectors(what: string, effect: DetectorEffect): string {
+  const { done, late, durationMs, waitedMs } = effect;
+  const known = done.length + late.length;
+  if (known === 0) return "no detector is heard";
+  const head = `${done.length}/${known} ${known === 1 ? "detector" : "detectors"} ${what}`;
+  if (late.length === 0) return `${head} after ${durationMs} ms`;
+  return `${head}; ${listNames(late)} did not say so within ${formatDuration(waitedMs / 1000)}`;
 }

@@ -11,7 +11,9 @@ import { sourceOf } from "../block-list/sources.ts";
 import { withBus } from "../block-list/with-bus.ts";
 import { CliError } from "../cli-error.ts";
 import { askHosts } from "../fleet/ask-hosts.ts";
+import { type HeardDetector, readDetectors } from "../fleet/detectors.ts";
 import { readSnapshot } from "../fleet/read-snapshot.ts";
+import { dryHostsOf } from "../hosts/dry-hosts.ts";
 import { HostWatch } from "../hosts/host-watch.ts";
 import { jsonOption, timeoutOption } from "../options.ts";
 import { jsonText } from "../printable.ts";
@@ -47,7 +49,8 @@ It answers, for one source:
 
 What was seen is what the stream of attempts retains, a little more than the
 longest window. The distance to the thresholds is found by running the rules over
-it, with this command's variables: set the same as for the detectors.
+it, as the detector has them that reads the source's shard; where none is heard,
+as this command's variables say, and the answer says so.
 
 Examples:
   packetwatch explain 192.0.2.56
@@ -86,16 +89,18 @@ async function gather(options: Gather): Promise<Explanation> {
   const nowUs = Date.now() * 1000;
   const filter = verdictSubject(source);
   const [block] = await readBlockList({ bus, timeoutMs, filter, nowUs });
-  const [hosts, past, { attempts, retainedSeconds }] = await Promise.all([
+  const [hosts, past, { attempts, retainedSeconds }, detectors] = await Promise.all([
     readHosts(options, block),
     readSourceHistory({ ...options, current: block }),
     readAttempts(options),
+    readDetectors(bus, timeoutMs),
   ]);
+  const judge = judgeOf(detectors, shardOf(...source.words));
+  const own = { rules: rulesFromConfig(config), count: config.count };
   const rules = ruleDistances({
     attempts: attempts.kept,
-    rules: rulesFromConfig(config),
+    ...(judge?.rules ?? own),
     capacity: config.detectorCapacity,
-    count: config.count,
     // Under a block in force nothing counts; what led to it is what is asked for.
     mark: block ? undefined : markOf(source, past.verdicts.at(-1)),
   });
@@ -107,8 +112,15 @@ async function gather(options: Gather): Promise<Explanation> {
     seen: attempts.summary,
     retainedSeconds,
     rules,
+    rulesOf: judge?.instance,
     past,
   });
+}
+
+/** Whose rules hold for a shard: those of the detector that reads it, or else of any that says them. */
+function judgeOf(detectors: readonly HeardDetector[], shard: number): HeardDetector | undefined {
+  const telling = detectors.filter(({ rules }) => rules !== undefined);
+  return telling.find(({ shards }) => shards.includes(shard)) ?? telling[0];
 }
 
 async function readHosts(
@@ -118,8 +130,13 @@ async function readHosts(
   const name = formatPrefix(source);
   const hosts = await HostWatch.open(bus, timeoutMs);
   try {
-    const { answers, unanswered } = await askHosts({ bus, hosts: hosts.liveNames, sources: [name] });
-    const [row] = block ? blockedRows([block], { answers }) : [];
+    const { answers, unanswered } = await askHosts({
+      bus,
+      hosts: hosts.liveNames,
+      sources: [name],
+    });
+    const dry = dryHostsOf(hosts.live);
+    const [row] = block ? blockedRows([block], { answers, dry }) : [];
     const onHosts = answers.map(({ host, blocks }) => {
       const held = row?.hosts.find((each) => each.host === host);
       const none = { host, state: "waiting" as const, dropped: 0, firstDropUs: null };

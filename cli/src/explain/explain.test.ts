@@ -138,6 +138,7 @@ function explanationOf(changes: Partial<ExplanationParts> = {}) {
     seen: unseen,
     retainedSeconds: 360,
     rules: ruleDistances({ attempts: [], rules, capacity: 1024, mark: undefined }),
+    rulesOf: "d1",
     past: nothing,
     ...changes,
   });
@@ -183,6 +184,20 @@ describe("an explanation", () => {
     expect(text).toMatch(/horizontal {2}1 of 25 addresses .*, 24 short, .*; it alerts, and blocks/);
     expect(text).toMatch(/spread +off/);
     expect(text).toContain("3 attempts on 2 ports of 1 address");
+    expect(text).toContain("as d1 has them");
+  });
+
+  it("says when the rules are not those of a detector", () => {
+    const explanation = explanationOf({ seen, rulesOf: undefined });
+    expect(renderExplanation(explanation)).toContain("no detector is heard: these are the rules");
+    expect(jsonExplanation(explanation)).toMatchObject({ rulesOf: null });
+  });
+
+  it("of a host in a dry run says that nothing is dropped there", () => {
+    const onHosts = [{ ...onHost("host-a", false), state: "dry_run" as const }];
+    const text = renderExplanation(explanationOf({ block, onHosts, seen }));
+    expect(text).toMatch(/^192\.0\.2\.56 is blocked on 0\/1 hosts \(1 in a dry run\) since/);
+    expect(text).toContain("host-a  in a dry run: 12 would have been dropped");
   });
 
   it("of a source that nobody saw says so, and where to look", () => {

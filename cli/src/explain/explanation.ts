@@ -33,6 +33,8 @@ export type Explanation = {
   /** How far back attempts are retained; undefined: none are. */
   readonly retainedSeconds: number | undefined;
   readonly rules: readonly RuleDistance[];
+  /** The detector that has them; undefined: none is heard, and they are the command's own. */
+  readonly rulesOf: string | undefined;
   /** Oldest first. */
   readonly history: readonly HistoryEntry[];
   readonly historySeconds: number | undefined;

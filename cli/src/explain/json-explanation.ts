@@ -23,6 +23,7 @@ export function jsonExplanation(explanation: Explanation): object {
       retainedSeconds: explanation.retainedSeconds ?? null,
     },
     rules: explanation.rules.map((rule) => ruleJson(rule, iso)),
+    rulesOf: explanation.rulesOf ?? null,
     history: explanation.history.map((entry) => entryJson(entry, iso)),
   };
 }

@@ -33,7 +33,9 @@ export function headline(explanation: Explanation): string {
   if (state === "blocked" && block) {
     const applied = hosts.filter(({ state }) => state === "applied").length;
     const since = new LocalTime().format(block.issuedUs);
-    return `${source} is blocked on ${applied}/${hosts.length} hosts since ${since}, ${untilText(block.expiresUs, nowUs)}`;
+    const dry = hosts.filter(({ state }) => state === "dry_run").length;
+    const pretending = dry === 0 ? "" : ` (${dry} in a dry run)`;
+    return `${source} is blocked on ${applied}/${hosts.length} hosts${pretending} since ${since}, ${untilText(block.expiresUs, nowUs)}`;
   }
   if (state === "allowed") {
     return `${source} is allow-listed on ${listNames(allowedOn)}: there, nothing of it is dropped, and none of it counts as a scan`;
@@ -91,6 +93,9 @@ function describeHost(part: HostPart, isBlocked: boolean): string {
   if (!isBlocked) return "not allow-listed";
   if (state === "waiting") return "has not applied it on all of its interfaces";
   const first = firstDropUs === null ? "" : `, the first ${new LocalTime().format(firstDropUs)}`;
+  if (state === "dry_run") {
+    return `in a dry run: ${dropped} would have been dropped${first}; nothing is`;
+  }
   return `applied${reactionText(part)}, ${dropped} dropped${first}`;
 }
 
@@ -129,9 +134,14 @@ const within = {
   spread: "over the fleet",
 } as const;
 
-function ruleLines({ rules, state }: Explanation): readonly string[] {
+function ruleLines({ rules, rulesOf, state }: Explanation): readonly string[] {
   if (state !== "watched") return [];
-  return renderTable(rules.map((rule) => [rule.rule, describeDistance(rule)])).split("\n");
+  return [
+    ...renderTable(rules.map((rule) => [rule.rule, describeDistance(rule)])).split("\n"),
+    rulesOf === undefined
+      ? "no detector is heard: these are the rules of this command's variables"
+      : `as ${printable(rulesOf)} has them`,
+  ];
 }
 
 export function isReached({ nearest, threshold }: RuleDistance): boolean {

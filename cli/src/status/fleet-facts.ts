@@ -2,12 +2,13 @@ import { type Bus, readStreamState, type StreamState } from "@packetwatch/bus";
 import {
   type BreakerMessage,
   decodeTelemetry,
+  everyTelemetryOf,
   streamNames,
   subjects,
   type Telemetry,
 } from "@packetwatch/contracts";
 import { readBreaker } from "../breaker/read-breaker.ts";
-import { readSnapshot } from "../fleet/read-snapshot.ts";
+import { readLastMessages } from "../fleet/read-snapshot.ts";
 import { Rejections } from "../tail/rejections.ts";
 
 /** The last words of one instance. */
@@ -48,11 +49,8 @@ export async function readFleetFacts(bus: Bus, timeoutMs: number): Promise<Fleet
   const startMs = performance.now();
   await bus.connection.flush();
   const roundTripMs = performance.now() - startMs;
-  const telemetry = streams.get(streamNames.telemetry);
   const rejections = new Rejections();
-  const instances = telemetry
-    ? await readInstances({ bus, timeoutMs, serverTimeUs: telemetry.serverTimeUs, rejections })
-    : [];
+  const instances = await readInstances({ bus, timeoutMs, rejections });
   const breaker = streams.get(streamNames.verdict)
     ? (await readBreaker(bus, timeoutMs))?.message
     : undefined;
@@ -60,34 +58,30 @@ export async function readFleetFacts(bus: Bus, timeoutMs: number): Promise<Fleet
   return { instances, streams, breaker, nats: natsFacts(bus, roundTripMs), rejected };
 }
 
-type ReadInstances = {
+export type ReadInstancesOptions = {
   readonly bus: Bus;
   readonly timeoutMs: number;
-  readonly serverTimeUs: number;
+  /** Default: all. */
+  readonly service?: string;
   readonly rejections: Rejections;
 };
 
-async function readInstances({
-  bus,
-  timeoutMs,
-  serverTimeUs,
-  rejections,
-}: ReadInstances): Promise<readonly InstanceFacts[]> {
-  const instances = new Map<string, InstanceFacts>();
-  await readSnapshot({
-    bus,
-    stream: streamNames.telemetry,
-    filter: subjects.everyTelemetry,
-    start: { kind: "last_per_subject" },
-    timeoutMs,
-    onMessage: ({ subject, payload, storedUs }) => {
-      const telemetry = rejections.orCount(() => decodeTelemetry(payload));
-      if (telemetry === undefined) return;
-      const silentSeconds = Math.max(0, (serverTimeUs - storedUs) / 1e6);
-      instances.set(subject, { telemetry, silentSeconds });
-    },
+/** The last words of each instance; none where there is no stream of them. Throws BusError, CliError. */
+export async function readInstances(
+  options: ReadInstancesOptions,
+): Promise<readonly InstanceFacts[]> {
+  const { bus, timeoutMs, service, rejections } = options;
+  const stream = streamNames.telemetry;
+  const state = await readStreamState(bus, stream, timeoutMs);
+  if (state === undefined) return [];
+  const filter = service === undefined ? subjects.everyTelemetry : everyTelemetryOf(service);
+  const words = await readLastMessages({ bus, stream, filter, timeoutMs });
+  return words.flatMap(({ payload, storedUs }) => {
+    const telemetry = rejections.orCount(() => decodeTelemetry(payload));
+    if (telemetry === undefined) return [];
+    const silentSeconds = Math.max(0, (state.serverTimeUs - storedUs) / 1e6);
+    return [{ telemetry, silentSeconds }];
   });
-  return [...instances.values()];
 }
 
 function natsFacts({ connection }: Bus, roundTripMs: number): NatsFacts {

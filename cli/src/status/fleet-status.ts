@@ -171,7 +171,7 @@ function processStatus(facts: InstanceFacts): ProcessStatus {
   };
 }
 
-function isHeard({ silentSeconds }: InstanceFacts): boolean {
+export function isHeard({ silentSeconds }: InstanceFacts): boolean {
   return silentSeconds <= SILENT_AFTER_SECONDS;
 }
 

@@ -25,8 +25,7 @@ afterAll(() => {
   else process.env["TZ"] = timeZone;
 });
 
-const table = (paint = plain) =>
-  new TableFormat({ paint, welcome: ["Welcome"], reader: "the terminal" });
+const table = (paint = plain) => new TableFormat({ paint, reader: "the terminal" });
 const line = (paint = plain) => new LineFormat({ paint, reader: "the terminal" });
 
 function connection(format: RowFormat, attempt: Attempt): string {
@@ -163,7 +162,7 @@ describe("the line format", () => {
 
 describe("the table", () => {
   it("opens with the welcome lines and the header", () => {
-    expect(table().opening()).toBe(
+    expect(table().opening(["Welcome"])).toBe(
       "Welcome\nTIME                 SOURCE           IP               PORT   MESSAGE\n",
     );
   });

@@ -28,7 +28,7 @@ export type SkippedRows = {
 /** What `tail` prints of each thing. Rows end in a newline. */
 export type RowFormat = {
   /** What comes before the first row. */
-  opening(): string;
+  opening(welcome: readonly string[]): string;
   /** Writes the attempts of one batch, with the batch's own part prepared. */
   connections(header: SynBatchHeader): (event: SynEvent) => string;
   block(verdict: BlockVerdict): string;

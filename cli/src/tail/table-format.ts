@@ -21,7 +21,6 @@ const NOTHING = "-";
 
 export type TableOptions = {
   readonly paint: Paint;
-  readonly welcome: readonly string[];
   /** Completes "... can't keep up". */
   readonly reader: string;
 };
@@ -46,8 +45,8 @@ export class TableFormat implements RowFormat {
     this.#options = options;
   }
 
-  opening(): string {
-    return `${this.#options.welcome.map((line) => `${line}\n`).join("")}${this.#header()}`;
+  opening(welcome: readonly string[]): string {
+    return `${welcome.map((line) => `${line}\n`).join("")}${this.#header()}`;
   }
 
   connections(_header: SynBatchHeader): (event: SynEvent) => string {

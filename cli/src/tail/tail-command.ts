@@ -1,7 +1,7 @@
 /** `packetwatch tail`: what the fleet sees and decides, as it happens. */
 import { networkInterfaces } from "node:os";
 import { isatty } from "node:tty";
-import type { Bus } from "@packetwatch/bus";
+import { type Bus, BusError } from "@packetwatch/bus";
 import { type Config, type Environment, environment, loadConfig } from "@packetwatch/config";
 import { subjects } from "@packetwatch/contracts";
 import { Scope } from "@packetwatch/runtime";
@@ -9,6 +9,7 @@ import { type Command, Option } from "commander";
 import { readBlockList } from "../block-list/read-block-list.ts";
 import { CliError } from "../cli-error.ts";
 import { connectCli } from "../connect-cli.ts";
+import { readDetectors } from "../fleet/detectors.ts";
 import { HostWatch } from "../hosts/host-watch.ts";
 import { parseCount, timeoutOption } from "../options.ts";
 import { counted } from "../printable.ts";
@@ -27,7 +28,7 @@ import { ownAddresses } from "./own-addresses.ts";
 import { coloured, plain, type RowFormat } from "./row-format.ts";
 import { TableFormat } from "./table-format.ts";
 import { Tail } from "./tail.ts";
-import { welcomeLines } from "./welcome.ts";
+import { type FleetFacts, fleetWelcomeLines, welcomeLines } from "./welcome.ts";
 
 /** How often own addresses and expiries are looked at. */
 const POLL_MS = 1000;
@@ -76,8 +77,9 @@ Times are in the time zone of the command (TZ) but in JSON, where they are UTC.
 Attempts of a blocked source are not listed: the kernel drops them. In a dry run
 it doesn't; then they are listed with "(would be dropped)", and a line on standard
 error names the hosts.
-Where PW_IFDEV names interfaces of this host, their addresses are listed, and the
-table begins with what is watched here.
+The table begins with what is watched: by this host where PW_IFDEV names interfaces
+of it, whose addresses are then listed, too; otherwise by the fleet, as far as its
+hosts and detectors are heard.
 Nothing from before the start is shown. Where the reader of the output is too
 slow, attempts are skipped and counted; blocks, unblocks and alerts are not.
 
@@ -100,7 +102,7 @@ async function tail(flags: TailFlags, from: Environment): Promise<void> {
   const stop = catchStopSignals();
   const scope = new Scope();
   makeTerminalAsynchronous();
-  const output = createOutput(flags, { config, from, stop });
+  const output = createOutput(flags, { from, stop });
   const reading = new Tail({
     format: output.format,
     output: output.queue,
@@ -125,21 +127,16 @@ function watchesHere(from: Environment): boolean {
 }
 
 type OutputContext = {
-  readonly config: Config<"cli">;
   readonly from: Environment;
   readonly stop: Stop;
 };
 
-function createOutput(flags: TailFlags, { config, from, stop }: OutputContext) {
+function createOutput(flags: TailFlags, { from, stop }: OutputContext) {
   const isTerminal = isatty(process.stdout.fd);
   const isColoured = usesColours({ isTerminal, isWanted: flags.color, environment: from });
   const paint = isColoured ? coloured : plain;
   const reader = isTerminal ? "the terminal" : "the reader";
-  const format = createFormat(flags.format, () => ({
-    paint,
-    reader,
-    welcome: watchesHere(from) ? welcomeLines(config) : [],
-  }));
+  const format = createFormat(flags.format, { paint, reader });
   const queue = new OutputQueue({
     sink: openStandardOutput(),
     describeSkipped: (counts) => format.skipped({ ...counts, timeUs: nowUs() }),
@@ -153,9 +150,40 @@ function createOutput(flags: TailFlags, { config, from, stop }: OutputContext) {
 
 type FormatOptions = ConstructorParameters<typeof TableFormat>[0];
 
-function createFormat(name: TailFlags["format"], options: () => FormatOptions): RowFormat {
+function createFormat(name: TailFlags["format"], options: FormatOptions): RowFormat {
   if (name === "json") return new JsonFormat();
-  return name === "line" ? new LineFormat(options()) : new TableFormat(options());
+  return name === "line" ? new LineFormat(options) : new TableFormat(options);
+}
+
+/** Of this host, or of the fleet where it is watched elsewhere. */
+async function welcomeOf(
+  bus: Bus,
+  { config, interfaces, flags }: TailParts,
+): Promise<readonly string[]> {
+  if (flags.format !== "table") return [];
+  return interfaces.length > 0 ? welcomeLines(config) : fleetWelcomeLines(await readFleet(bus));
+}
+
+/** Nothing where it can't be read: tail has no need of it. */
+async function readFleet(bus: Bus): Promise<FleetFacts> {
+  const read = async () => {
+    const [hosts, detectors] = await Promise.all([
+      HostWatch.open(bus, LIST_TIMEOUT_MS),
+      readDetectors(bus, LIST_TIMEOUT_MS),
+    ]);
+    hosts.close();
+    return { hosts: hosts.live, rules: detectors.find(({ rules }) => rules)?.rules?.rules };
+  };
+  return orWithout(read, { hosts: [], rules: undefined });
+}
+
+async function orWithout<T>(read: () => Promise<T>, otherwise: T): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof CliError || error instanceof BusError) return otherwise;
+    throw error;
+  }
 }
 
 type TailParts = {
@@ -178,7 +206,8 @@ async function startTail(parts: TailParts): Promise<void> {
       signal: stop.signal,
     }),
   );
-  reading.open();
+  const welcome = await Promise.race([welcomeOf(bus, parts), stop.requested]);
+  reading.open(welcome ?? []);
   bus.onReconnect(() => complain("NATS is back; what happened meanwhile is not shown"));
   const subscribe = subscriber({ bus, reading, stop, scope });
   subscribe(subjects.everySyn, (payload) => reading.synBatch(payload));
@@ -208,13 +237,8 @@ async function mentionBlocked(bus: Bus): Promise<void> {
 
 /** None where the list can't be read: tail has no need of it. */
 async function countBlocked(bus: Bus): Promise<number> {
-  try {
-    const blocks = await readBlockList({ bus, timeoutMs: LIST_TIMEOUT_MS, nowUs: nowUs() });
-    return blocks.length;
-  } catch (error) {
-    if (error instanceof CliError) return 0;
-    throw error;
-  }
+  const list = () => readBlockList({ bus, timeoutMs: LIST_TIMEOUT_MS, nowUs: nowUs() });
+  return (await orWithout(list, [])).length;
 }
 
 type SubscriberParts = Pick<TailParts, "reading" | "stop" | "scope"> & { readonly bus: Bus };

@@ -50,8 +50,8 @@ export class Tail {
     return this.#rows >= this.#options.maxRows;
   }
 
-  open(): void {
-    this.#options.output.append(this.#options.format.opening());
+  open(welcome: readonly string[]): void {
+    this.#options.output.append(this.#options.format.opening(welcome));
   }
 
   synBatch(payload: Uint8Array): void {

@@ -1,11 +1,13 @@
+import { loadConfig } from "@packetwatch/config";
+import { defaultRules } from "@packetwatch/detection";
 import { describe, expect, it } from "vitest";
-import { welcomeLines } from "./welcome.ts";
+import { fleetWelcomeLines, welcomeLines } from "./welcome.ts";
 
-const config = { interfaces: ["lo"], portThreshold: 3, windowSeconds: 60, whitelistSelf: true };
+const configOf = (variables: Readonly<Record<string, string>>) => loadConfig("cli", variables);
 
 describe("the welcome", () => {
   it("names interface, thresholds and policy", () => {
-    expect(welcomeLines(config)).toEqual([
+    expect(welcomeLines(configOf({ PW_IFDEV: "lo" }))).toEqual([
       "Packetwatch is watching lo",
       "A source that tries 3 ports of one address within 60 seconds is blocked",
       "Own addresses are never blocked (PW_WHITELIST_SELF)",
@@ -13,16 +15,43 @@ describe("the welcome", () => {
   });
 
   it("follows the configuration", () => {
-    const other = {
-      interfaces: ["eth0", "eth1"],
-      portThreshold: 1,
-      windowSeconds: 1,
-      whitelistSelf: false,
+    const variables = {
+      PW_IFDEV: "eth0,eth1",
+      PW_PORTSCAN_PORT_THRESHOLD: "1",
+      PW_PORTSCAN_TIME_THRESHOLD: "1",
+      PW_WHITELIST_SELF: "False",
     };
-    expect(welcomeLines(other)).toEqual([
+    expect(welcomeLines(configOf(variables))).toEqual([
       "Packetwatch is watching eth0, eth1",
       "A source that tries 1 port of one address within 1 second is blocked",
       "Own addresses are blocked like any other (PW_WHITELIST_SELF)",
     ]);
+  });
+
+  it.each([
+    [
+      "alert",
+      ["A source that tries 3 ports of one address within 60 seconds is reported, and not blocked"],
+    ],
+    ["off", []],
+  ])("of a rule that is to %s is true, too", (action, lines) => {
+    const all = welcomeLines(configOf({ PW_IFDEV: "lo", PW_VERTICAL_ACTION: action }));
+    expect(all.slice(1, -1)).toEqual(lines);
+  });
+
+  it("of a fleet names its hosts and what its detectors block", () => {
+    const hosts = [
+      { host: "a", interfaces: ["eth0", "eth1"] },
+      { host: "b\u001b[2J", interfaces: [] },
+      ...["c", "d", "e", "f", "g"].map((host) => ({ host, interfaces: ["eth0"] })),
+    ];
+    expect(fleetWelcomeLines({ hosts, rules: defaultRules })).toEqual([
+      "Packetwatch is watching 7 hosts: a (eth0, eth1), b?[2J (no interface yet), c (eth0), d (eth0), e (eth0), 2 more",
+      "A source that tries 3 ports of one address within 60 seconds is blocked",
+    ]);
+  });
+
+  it("of a fleet that is not heard says nothing", () => {
+    expect(fleetWelcomeLines({ hosts: [], rules: undefined })).toEqual([]);
   });
 });

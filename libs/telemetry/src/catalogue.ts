@@ -212,6 +212,27 @@ export const catalogue = {
     labels: {},
     help: "Verdicts and alerts that NATS did not acknowledge in time; they are published again",
   }),
+  packetwatch_detector_rule_threshold: gauge({
+    services: detector,
+    unit: "1",
+    labels: { rule: rules, action: ["block", "alert", "off"], count: ["all", "closed"] },
+    aggregator: "max",
+    help: "Distinct items at which the rule fires, what it does then, and which attempts count (PW_COUNT); two series where detectors differ",
+  }),
+  packetwatch_detector_rule_window_seconds: gauge({
+    services: detector,
+    unit: "seconds",
+    labels: { rule: rules },
+    aggregator: "max",
+    help: "The window of the rule",
+  }),
+  packetwatch_detector_sequence: gauge({
+    services: detector,
+    unit: "1",
+    labels: {},
+    aggregator: "min",
+    help: "Sequence of the last message of the verdict stream that was taken in",
+  }),
   packetwatch_breaker_open: gauge({
     services: detector,
     unit: "1",

@@ -85,6 +85,9 @@ export class Detecting {
     });
     this.#timer = setInterval(() => this.#breaker.tend(Date.now() * 1000), BREAKER_INTERVAL_MS);
     telemetry.observe({
+      rules,
+      count: config.count,
+      sequence: () => this.#known.sequence,
       isBreakerOpen: () => this.#breaker.isOpen,
       detector: this.#detector,
       lags: () => this.#shards.lags(),

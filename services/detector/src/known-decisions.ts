@@ -41,6 +41,7 @@ export class KnownDecisions {
   readonly caughtUp: Promise<void>;
   readonly #options: KnownDecisionsOptions;
   readonly #readers: StreamReader[] = [];
+  #sequence = 0;
 
   constructor(options: KnownDecisionsOptions) {
     this.#options = options;
@@ -52,7 +53,10 @@ export class KnownDecisions {
         // Verdicts, and the breaker's state among them.
         filter: EVERYTHING,
         start: { kind: "last_per_subject" },
-        isOthers: (message) => breaker.take(message),
+        isOthers: (message) => {
+          this.#sequence = message.sequence;
+          return breaker.take(message);
+        },
         take: ({ subject, payload }) =>
           detector.applyVerdict(createVerdictMark(decodeVerdictOn(subject, payload))),
         onCaughtUp: () => breaker.completeList(),
@@ -65,6 +69,11 @@ export class KnownDecisions {
       }),
     ];
     this.caughtUp = Promise.all(read).then(() => undefined);
+  }
+
+  /** The last message of the verdict stream that was taken in. */
+  get sequence(): number {
+    return this.#sequence;
   }
 
   async close(): Promise<void> {

@@ -1,6 +1,6 @@
 import { type Bus, TelemetryPublisher } from "@packetwatch/bus";
 import type { ContractErrorCode } from "@packetwatch/contracts";
-import { type Detection, type Detector, ruleNames } from "@packetwatch/detection";
+import { type Detection, type Detector, ruleNames, type RulesConfig } from "@packetwatch/detection";
 import { type Logger, LossReporter, type Scope } from "@packetwatch/runtime";
 import type { Gap } from "./stream-gaps.ts";
 import type { DropReason } from "./announcement-queue.ts";
@@ -9,7 +9,11 @@ import { createServiceMetrics, type ServiceMetrics } from "@packetwatch/telemetr
 /** What is read off the detector whenever telemetry is published. */
 export type DetectorReadings = {
   readonly detector: Detector;
+  readonly rules: RulesConfig;
+  readonly count: "all" | "closed";
   readonly isBreakerOpen: () => boolean;
+  /** The last message of the verdict stream that was taken in. */
+  readonly sequence: () => number;
   /** Batches that wait in the stream, by shard that is owned here. */
   readonly lags: () => ReadonlyMap<number, number>;
   /** Shards that are owned here and can't be read at present. */
@@ -63,7 +67,10 @@ export function createDetectorTelemetry(options: DetectorTelemetryOptions): Dete
     held: () => {
       metrics.counter("packetwatch_detector_verdict_failures_total").inc({ reason: "breaker" });
     },
-    observe: (readings) => metrics.beforeRead(() => read(metrics, readings)),
+    observe: (readings) => {
+      tellRules(metrics, readings);
+      metrics.beforeRead(() => read(metrics, readings));
+    },
     publish: (bus, scope) => {
       metrics.beforeRead(() => {
         const labels = { service: "detector" } as const;
@@ -87,9 +94,22 @@ function countAnnounced(metrics: ServiceMetrics<"detector">, detection: Detectio
     .observe(Math.max(0, latencySeconds));
 }
 
+function tellRules(
+  metrics: ServiceMetrics<"detector">,
+  { rules, count }: Pick<DetectorReadings, "rules" | "count">,
+): void {
+  for (const rule of ruleNames) {
+    const { threshold, windowUs, action } = rules[rule];
+    const labels = { rule, action, count };
+    metrics.gauge("packetwatch_detector_rule_threshold").set(labels, threshold);
+    metrics.gauge("packetwatch_detector_rule_window_seconds").set({ rule }, windowUs / 1e6);
+  }
+}
+
 function read(metrics: ServiceMetrics<"detector">, readings: DetectorReadings): void {
   const { detector } = readings;
   metrics.gauge("packetwatch_breaker_open").set(readings.isBreakerOpen() ? 1 : 0);
+  metrics.gauge("packetwatch_detector_sequence").set(readings.sequence());
   const stats = detector.stats();
   metrics.raise("packetwatch_detector_events_total", {}, stats.events);
   metrics.raise("packetwatch_detector_allowed_events_total", {}, stats.allowed);

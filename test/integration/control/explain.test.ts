@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { BackgroundCommand } from "../../support/background-command.ts";
 import { Cleanup } from "../../support/cleanup.ts";
 import { waitUntil } from "../../support/eventually.ts";
 import { type Fleet, startFleet } from "../../support/fleet.ts";
 import type { NetworkNamespace } from "../../support/network-namespace.ts";
-import { jsonLines, runPacketwatch } from "../../support/packetwatch-command.ts";
+import { COMMAND_BUNDLE, jsonLines, runPacketwatch } from "../../support/packetwatch-command.ts";
 import { visit } from "../../support/visit.ts";
 
 const TIMEOUT_MS = 60_000;
@@ -17,7 +18,8 @@ let visitor: NetworkNamespace;
 beforeAll(async () => {
   fleet = await startFleet(cleanup);
   visitor = fleet.addVisitor("visitor", ["198.19.0.1/32", "198.19.0.2/32", "198.19.0.3/32"]);
-  await fleet.start("detector", {});
+  // The command has none of the rules' variables: it asks the detector.
+  await fleet.start("detector", { PW_SPREAD_TARGET_THRESHOLD: "7" });
   const a = fleet.addHost("a", {
     addresses: [`${HOST}/32`],
     settings: { PW_ALLOW: allowedSource },
@@ -68,8 +70,9 @@ it("a source that nobody saw is told from one that is below the thresholds", asy
     rules: [
       { rule: "vertical", nearest: 2, threshold: 3, reached: false },
       { rule: "horizontal", nearest: 1 },
-      { rule: "spread", nearest: 2 },
+      { rule: "spread", nearest: 2, threshold: 7 },
     ],
+    rulesOf: expect.stringMatching(/^core-/),
   });
   expect(text).toContain("is not blocked: it is below every threshold");
   expect(text).toContain("2 of 3 ports of one address within 1m, 1 short");
@@ -127,4 +130,16 @@ it.each([
   expect({ code, out }).toEqual({ code: 2, out: "" });
   expect(errors).toContain(message);
   expect(errors.trimEnd()).not.toContain("\n");
+});
+
+it("the console table of a fleet says what is watched, and by which rule its detectors block", async () => {
+  const settings = Object.entries(fleet.operator).map(([name, value]) => `${name}=${value}`);
+  const command = ["env", ...settings, process.execPath, COMMAND_BUNDLE, "tail"] as const;
+  const table = cleanup.own(new BackgroundCommand(fleet.core, command));
+  const hasHeader = () => table.output.includes("TIME ");
+  await waitUntil(hasHeader, { timeoutMs: TIMEOUT_MS, what: "the table's header" });
+  expect(table.output.split("\n").slice(0, 2)).toEqual([
+    "Packetwatch is watching 2 hosts: a (eth0), b (eth0)",
+    "A source that tries 3 ports of one address within 60 seconds is blocked",
+  ]);
 });
