@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { compile } from "../test/compile.ts";
 import type { BpfObject } from "./bpf-object.ts";
 import { bootTimeNs } from "./clock.ts";
+import { libc } from "./libc.ts";
 import { openObject } from "./object-spec.ts";
 import { openRingBuffer, type RingBuffer } from "./ring-buffer.ts";
 
@@ -63,6 +64,29 @@ describe("a ring buffer", () => {
     }
     expect(seen).toEqual(range(0, 3000));
     expect(ring.availableBytes()).toBe(0);
+  });
+
+  test("maps no more of its beginning twice than its records need to be in one piece", () => {
+    ring.close();
+    object.close();
+    const pageBytes = libc.getpagesize();
+    const spec = openObject(fixture);
+    spec.setMaxEntries("events", 4 * pageBytes);
+    object = spec.load();
+    ring = openRingBuffer(object.map("events"), { maxRecordBytes: 16 });
+    const { words } = ring.views;
+    expect(words.byteLength).toBe(5 * pageBytes);
+    const seen: number[] = [];
+    const lastWords = new Set<number>();
+    for (let turn = 0; turn < 20; turn++) {
+      produce(300);
+      ring.consume((offset) => {
+        seen.push(words[offset / 4] ?? -1);
+        lastWords.add(words[offset / 4 + 3] ?? -1);
+      }, 10_000);
+    }
+    expect(seen).toEqual(range(0, 6000));
+    expect([...lastWords]).toEqual([16]);
   });
 
   test("refuses the kernel when full, and takes records again once it was read", () => {

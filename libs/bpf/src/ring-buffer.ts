@@ -8,7 +8,7 @@ import { type RecordVisitor, RingCursor } from "./ring-cursor.ts";
 import { mapMemory, type RingMapping } from "./ring-mapping.ts";
 import { syscallFailure } from "./syscall-failure.ts";
 
-/** The ring's data, twice in a row, so that a record that wraps is in one piece. Read-only: a write crashes. */
+/** The ring's data, and its beginning once more, so that a record that wraps is in one piece. Read-only: a write crashes. */
 export interface RingViews {
   readonly bytes: Uint8Array;
   /** 16-bit words in host byte order: index is offset / 2. */
@@ -18,8 +18,16 @@ export interface RingViews {
   readonly data: DataView;
 }
 
-/** Offsets of the doubled data stay 31-bit integers. */
+/** Offsets of the data with its repetition stay 31-bit integers. */
 const maxRingBytes = 1 << 30;
+
+export interface RingBufferOptions {
+  /**
+   * Records that are longer may end beyond the views where they wrap: look at the length first. What is mapped of the
+   * ring counts as this process's memory, so it pays to say how long its records are. Default: any.
+   */
+  readonly maxRecordBytes?: number;
+}
 
 interface OpenRing {
   readonly consumerPage: RingMapping;
@@ -41,10 +49,14 @@ export class RingBuffer {
   #poll: PollHandle | undefined;
 
   /** Takes over the descriptor. */
-  constructor(descriptor: Descriptor, sizeBytes: number) {
+  constructor(
+    descriptor: Descriptor,
+    sizeBytes: number,
+    { maxRecordBytes = sizeBytes }: RingBufferOptions = {},
+  ) {
     this.sizeBytes = sizeBytes;
     this.#descriptor = descriptor;
-    this.#ring = openRing(descriptor, sizeBytes);
+    this.#ring = openRing(descriptor, { sizeBytes, maxRecordBytes });
   }
 
   /** The same arrays for the life of the ring: take them once, before the loop. */
@@ -136,12 +148,12 @@ export class RingBuffer {
 }
 
 /** Opens the consumer side of a map of type "ringbuf", with a descriptor of its own: the map may be closed. */
-export function openRingBuffer(map: BpfMap): RingBuffer {
+export function openRingBuffer(map: BpfMap, options: RingBufferOptions = {}): RingBuffer {
   assert.equal(map.type, "ringbuf", `map ${map.name} is a ring buffer`);
   assert(map.maxEntries <= maxRingBytes, `a ring buffer has at most ${maxRingBytes} bytes`);
   const descriptor = duplicateDescriptor(map.fd, `ring buffer ${map.name}`);
   try {
-    return new RingBuffer(descriptor, map.maxEntries);
+    return new RingBuffer(descriptor, map.maxEntries, options);
   } catch (error) {
     descriptor.close();
     throw error;
@@ -149,9 +161,10 @@ export function openRingBuffer(map: BpfMap): RingBuffer {
 }
 
 /** The kernel's layout (kernel/bpf/ringbuf.c): consumer page, producer page, data pages and data pages again. */
-function openRing(descriptor: Descriptor, sizeBytes: number): OpenRing {
+function openRing(descriptor: Descriptor, { sizeBytes, maxRecordBytes }: RingSizes): OpenRing {
   const pageBytes = libc.getpagesize();
-  const dataBytes = 2 * sizeBytes;
+  const repeatedBytes = Math.ceil(Math.min(maxRecordBytes, sizeBytes) / pageBytes) * pageBytes;
+  const dataBytes = sizeBytes + repeatedBytes;
   const consumerPage = mapMemory(descriptor, { offset: 0, length: pageBytes, access: "write" });
   const dataPages = mapDataPages(descriptor, { pageBytes, dataBytes, consumerPage });
   const cursor = new RingCursor({
@@ -168,6 +181,8 @@ function openRing(descriptor: Descriptor, sizeBytes: number): OpenRing {
     views: ringViews(new DataView(dataPages.buffer, pageBytes, dataBytes)),
   };
 }
+
+type RingSizes = { readonly sizeBytes: number; readonly maxRecordBytes: number };
 
 interface DataPages {
   readonly pageBytes: number;

@@ -13,7 +13,7 @@ export interface RingMemory {
   /** Bytes consumed and bytes reserved since the ring was made: they only grow. */
   readonly consumerPosition: BigUint64Array;
   readonly producerPosition: BigUint64Array;
-  /** The data, twice in a row, as signed integers: a busy record's header is negative. */
+  /** The data as signed integers: a busy record's header is negative. */
   readonly headers: Int32Array;
 }
 
@@ -57,18 +57,17 @@ export class RingCursor {
 
   consume(visit: RecordVisitor, maxRecords: number): number {
     assert(!this.#visiting, "a ring is not consumed by its own visitor");
-    const { consumerPosition, producerPosition, headers } = this.#memory;
+    const { consumerPosition, producerPosition, headers, sizeBytes } = this.#memory;
     const start = Atomics.load(consumerPosition, 0);
     // Positions are 64-bit; within one call, numbers relative to the start are enough.
     const available = distance(start, Atomics.load(producerPosition, 0));
-    // The data lies there twice and no more than the ring's size is available, so no offset below leaves it.
-    const startOffset = Number(start & BigInt(this.#memory.sizeBytes - 1));
+    const startOffset = Number(start & BigInt(sizeBytes - 1));
     let consumed = 0;
     let visited = 0;
     this.#visiting = true;
     try {
       while (consumed < available && visited < maxRecords) {
-        const headerOffset = startOffset + consumed;
+        const headerOffset = (startOffset + consumed) & (sizeBytes - 1);
         // An atomic load, so that what the kernel wrote before it cleared the busy bit is seen after it.
         const header = Atomics.load(headers, headerOffset >> 2);
         if (header < 0) break;

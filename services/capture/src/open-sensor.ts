@@ -33,6 +33,7 @@ import {
   readCounters,
   readLive,
   SETTINGS_NAME,
+  SYN_RECORD_BYTES,
   thinAboveBytes,
   writeAllowKey,
   writeLive,
@@ -101,7 +102,7 @@ export function openSensor(options: SensorOptions): Sensor {
 function createSensor(options: SensorOptions, object: BpfObject, attachment: Attachment): Sensor {
   const { interfaceName } = options;
   const counters = object.map(mapNames.counters);
-  const ring = openRingBuffer(object.map(mapNames.events));
+  const ring = openRingBuffer(object.map(mapNames.events), { maxRecordBytes: SYN_RECORD_BYTES });
   const ledger = new RingLedger(ring);
   return {
     interfaceName,
