@@ -1,4 +1,5 @@
 import { bootTimeNs, sampleClockOffset } from "@packetwatch/bpf";
+import { SYN_RING_BYTES } from "@packetwatch/contracts";
 import { SHARD_COUNT } from "@packetwatch/net";
 import type { RingLedger } from "./ring-ledger.ts";
 import { RingReader } from "./ring-reader.ts";
@@ -10,12 +11,21 @@ import {
   ShardPublisher,
 } from "./shard-publisher.ts";
 import { MAX_BATCH_BYTES, SynBatcher } from "./syn-batcher.ts";
+import { TurnPace } from "./turn-pace.ts";
 import { WallClock } from "./wall-clock.ts";
 
 const CLOCK_SAMPLE_INTERVAL_MS = 1000;
 
 /** One batch per shard is in flight, which can't be dropped: together a quarter of the buffer at most. */
 const BATCHES_PER_BUFFER = 4 * SHARD_COUNT;
+
+/** Five milliseconds' work: a turn that ends sooner has emptied the ring. */
+const MAX_RECORDS_PER_TURN = 16_384;
+/** What is read in one turn takes a quarter of the buffer at most, because only then it is seen how full that is. */
+const TURNS_PER_BUFFER = 4;
+/** At a million attempts a second, a rest fills an eighth of the ring at most. */
+const RESTED_RECORDS_PER_MS = 1000;
+const RESTS_PER_RING = 8;
 
 /** What is counted on the way from the ring to the stream. */
 export type PipelineEvents = {
@@ -44,6 +54,7 @@ export class CapturePipeline {
   readonly #options: CapturePipelineOptions;
   readonly #clock: WallClock;
   readonly #timer: NodeJS.Timeout;
+  readonly #pace = new TurnPace();
   readonly #publisher: ShardPublisher;
   readonly #ledgers: ReadonlyMap<string, RingLedger>;
   readonly #batchers: readonly SynBatcher[];
@@ -57,7 +68,10 @@ export class CapturePipeline {
       CLOCK_SAMPLE_INTERVAL_MS,
     );
     this.#publisher = new ShardPublisher({
-      publish: options.publish,
+      publish: (shard, batch, id) => {
+        this.#pace.countMessage(performance.now());
+        return options.publish(shard, batch, id);
+      },
       events: {
         onPublished: (batch) => this.#account(batch, "published"),
         onDropped: (reason, batch) => this.#account(batch, reason),
@@ -133,9 +147,12 @@ export class CapturePipeline {
   #startReader({ ring, ledger }: Sensor, index: number): RingReader {
     const { events } = this.#options;
     const batcher = this.#batchers[index] as SynBatcher;
+    const longestMs = longestRestMs(ring.sizeBytes);
     let records = 0;
     return new RingReader({
       ring,
+      recordsPerTurn: recordsPerTurn(this.#options.maxBufferedBytes),
+      restMs: () => Math.min(this.#pace.restMs(performance.now()), longestMs),
       onRecord: (data, offset, length) => {
         records++;
         if (batcher.add(data, offset, length)) return;
@@ -145,6 +162,7 @@ export class CapturePipeline {
       onTurn: () => {
         events.onRead(records);
         records = 0;
+        this.#pace.countTurn(performance.now());
         this.#flushIdle(batcher);
         if (!this.#hasRoom()) this.#readers[index]?.hold();
       },
@@ -162,6 +180,16 @@ export class CapturePipeline {
   #flush(shard: number): void {
     for (const batcher of this.#batchers) batcher.flush(shard);
   }
+}
+
+/** In a batch, a record takes less than in the ring. */
+function recordsPerTurn(maxBufferedBytes: number): number {
+  const records = Math.floor(maxBufferedBytes / TURNS_PER_BUFFER / SYN_RING_BYTES);
+  return Math.min(MAX_RECORDS_PER_TURN, records);
+}
+
+function longestRestMs(ringBytes: number): number {
+  return Math.floor(ringBytes / RESTS_PER_RING / (RESTED_RECORDS_PER_MS * SYN_RING_BYTES));
 }
 
 function sampledOffsetUs(): number {

@@ -24,14 +24,19 @@ function createRing(records: number) {
   return { ring, state };
 }
 
-function createReader(records: number) {
+const RECORDS_PER_TURN = 100;
+
+function createReader(records: number, options: Partial<RingReaderOptions> = {}) {
   const { ring, state } = createRing(records);
   let read = 0;
   const reader = new RingReader({
     ring,
     onRecord: () => read++,
+    recordsPerTurn: RECORDS_PER_TURN,
     onTurn: () => undefined,
+    restMs: () => 0,
     onError: () => undefined,
+    ...options,
   });
   return { reader, state, read: () => read };
 }
@@ -85,5 +90,47 @@ describe("the ring reader", () => {
     reader.hold();
     vi.advanceTimersByTime(1000);
     expect(state).toEqual({ records: 5, onReadable: undefined });
+  });
+
+  it("leaves an empty ring alone for as long as it is told to", () => {
+    const { reader, state, read } = createReader(5, { restMs: () => 14 });
+    reader.release();
+    state.onReadable?.();
+    expect([read(), state.onReadable]).toEqual([5, undefined]);
+    state.records = 7;
+    vi.advanceTimersByTime(13);
+    expect(state.onReadable).toBeUndefined();
+    vi.advanceTimersByTime(1);
+    state.onReadable?.();
+    expect(read()).toBe(12);
+  });
+
+  it("never rests while a turn leaves something", () => {
+    const { reader, state, read } = createReader(RECORDS_PER_TURN + 1, { restMs: () => 14 });
+    reader.release();
+    state.onReadable?.();
+    expect([read(), state.onReadable]).toEqual([RECORDS_PER_TURN, expect.any(Function)]);
+    state.onReadable?.();
+    expect([read(), state.onReadable]).toEqual([RECORDS_PER_TURN + 1, undefined]);
+  });
+
+  it.each(["hold", "close"] as const)("a %s ends its rest", (end) => {
+    const { reader, state } = createReader(5, { restMs: () => 14 });
+    reader.release();
+    state.onReadable?.();
+    reader[end]();
+    vi.advanceTimersByTime(1000);
+    expect(state.onReadable).toBeUndefined();
+  });
+
+  it("doesn't rest where a turn made it hold back", () => {
+    const { reader, state } = createReader(5, {
+      onTurn: () => reader.hold(),
+      restMs: () => 14,
+    });
+    reader.release();
+    state.onReadable?.();
+    vi.advanceTimersByTime(1000);
+    expect(state.onReadable).toBeUndefined();
   });
 });

@@ -1,7 +1,5 @@
 import type { RingBuffer } from "@packetwatch/bpf";
 
-/** Records taken before the event loop has its turn again. */
-const RECORDS_PER_TURN = 4096;
 /** How often a reader that holds back looks whether it still can. */
 const HOLD_CHECK_MS = 20;
 
@@ -12,20 +10,26 @@ export type RingReaderOptions = {
   >;
   /** Takes the record at `offset` of `data`, in place: it is gone when the call returns. */
   readonly onRecord: (data: DataView, offset: number, length: number) => void;
+  /** Records taken before the event loop has its turn again. */
+  readonly recordsPerTurn: number;
   /** Called after each turn that took something. */
   readonly onTurn: () => void;
+  /** How long the ring is left alone once it is empty; 0: until it has something. */
+  readonly restMs: () => number;
   readonly onError: (error: unknown) => void;
 };
 
 /**
  * Empties a ring buffer whenever it has something, and sleeps in the event
- * loop's poll otherwise. While nothing can be published it holds back, and it
+ * loop's poll otherwise, or for as long as it is told to: what comes meanwhile
+ * is safest in the ring. While nothing can be published it holds back, and it
  * begins so: records outlive this process in the ring, and only there. Half of
  * the ring stays free for what comes.
  */
 export class RingReader {
   readonly #options: RingReaderOptions;
   #holding: NodeJS.Timeout | undefined;
+  #resting: NodeJS.Timeout | undefined;
   #isClosed = false;
 
   constructor(options: RingReaderOptions) {
@@ -36,17 +40,14 @@ export class RingReader {
   /** Takes no more than keeps half of the ring free, until release(). */
   hold(): void {
     if (this.#isClosed || this.#holding) return;
-    this.#options.ring.pause();
+    this.#leaveRing();
     this.#holding = setInterval(() => this.#relieve(), HOLD_CHECK_MS);
   }
 
   release(): void {
     if (this.#isClosed || !this.#holding) return;
     this.#endHold();
-    // The ring stays readable while it has something: the loop comes back by itself.
-    this.#options.ring.onReadable((error) =>
-      error ? this.#options.onError(error) : this.#takeTurn(),
-    );
+    this.#watch();
   }
 
   /**
@@ -56,7 +57,7 @@ export class RingReader {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#options.ring.pause();
+    this.#leaveRing();
     if (this.#holding) return this.#endHold();
     while (this.#takeTurn() > 0);
   }
@@ -66,18 +67,38 @@ export class RingReader {
     this.#holding = undefined;
   }
 
+  // The ring stays readable while it has something: the loop comes back by itself.
+  #watch(): void {
+    this.#options.ring.onReadable((error) =>
+      error ? this.#options.onError(error) : this.#takeTurnAndRest(),
+    );
+  }
+
+  #leaveRing(): void {
+    this.#options.ring.pause();
+    clearTimeout(this.#resting);
+  }
+
+  #takeTurnAndRest(): void {
+    const { recordsPerTurn, restMs } = this.#options;
+    const isEmpty = this.#takeTurn() < recordsPerTurn;
+    // What a turn brings may be the reason to hold back.
+    if (this.#holding || !isEmpty) return;
+    const ms = restMs();
+    if (ms === 0) return;
+    this.#leaveRing();
+    this.#resting = setTimeout(() => this.#watch(), ms);
+  }
+
   #relieve(): void {
     const { ring } = this.#options;
     while (ring.availableBytes() > ring.sizeBytes / 2 && this.#takeTurn() > 0);
   }
 
   #takeTurn(): number {
-    const { ring, onRecord, onTurn } = this.#options;
+    const { ring, onRecord, recordsPerTurn, onTurn } = this.#options;
     const { data } = ring.views;
-    const taken = ring.consume(
-      (offset, length) => onRecord(data, offset, length),
-      RECORDS_PER_TURN,
-    );
+    const taken = ring.consume((offset, length) => onRecord(data, offset, length), recordsPerTurn);
     if (taken > 0) onTurn();
     return taken;
   }
