@@ -4,7 +4,7 @@ import { check, figure, type Figure } from "./harness/bench-report.ts";
 import { type BenchContext, runBench } from "./harness/run-bench.ts";
 import { type Books, booksSince } from "./support/host-books.ts";
 import { type LoadSite, type Sent, startLoadSite } from "./support/load-site.ts";
-import { cpuSeconds, residentBytes } from "./support/process-usage.ts";
+import { residentBytes, watchCpu } from "./support/process-usage.ts";
 import { profileSettings } from "./support/profile.ts";
 
 const sizes = {
@@ -20,13 +20,17 @@ const FULL_SPEED = 5_000_000;
 const OFFERED_SHARE = 0.97;
 const SCAN_SECONDS = 3;
 const services = ["capture", "detector", "enforcer"] as const;
+type ProcessName = (typeof services)[number] | "nats-server";
+/** At these rates it is told what each process costs: the one that goals speak of, and the goal itself. */
+const SPLIT_RATES = new Set([100_000, 300_000]);
 
 type Run = {
   readonly rate: number;
   readonly wire: Sent;
   readonly books: Books;
   readonly judged: number;
-  readonly cpuSeconds: number;
+  /** By process. */
+  readonly cpuSeconds: Readonly<Record<ProcessName, number>>;
 };
 
 async function run(context: BenchContext) {
@@ -53,7 +57,7 @@ async function run(context: BenchContext) {
 async function measure(site: LoadSite, rate: number, seconds: number): Promise<Run> {
   const before = site.books.read();
   const judgedBefore = site.detectorEvents;
-  const spent = cpuOf(site);
+  const spent = watchCpu(pidsOf(site));
   const wire = await site.send({ ...LOAD, rate, seconds });
   await site.settle();
   return {
@@ -61,14 +65,16 @@ async function measure(site: LoadSite, rate: number, seconds: number): Promise<R
     wire,
     books: booksSince(before, site.books.read()),
     judged: site.detectorEvents - judgedBefore,
-    cpuSeconds: cpuOf(site) - spent,
+    cpuSeconds: spent(),
   };
 }
 
-/** Of the services and NATS together. */
-function cpuOf(site: LoadSite): number {
-  const pids = services.map((service) => site.host.service(service).pid);
-  return [...pids, site.fleet.nats.pid ?? 0].reduce((sum, pid) => sum + cpuSeconds(pid), 0);
+function pidsOf({ fleet, host }: LoadSite): Record<ProcessName, number> {
+  const own = services.map((service) => [service, host.service(service).pid] as const);
+  return Object.fromEntries([...own, ["nats-server", fleet.nats.pid ?? 0]]) as Record<
+    ProcessName,
+    number
+  >;
 }
 
 const lostOf = ({ ringFull, lost }: Books) => ringFull + lost;
@@ -104,13 +110,24 @@ function rateFigures(rates: readonly number[], runs: readonly Run[]): Figure[] {
           at.map(({ books }) => (lostOf(books) / books.seen) * 100),
           { unit: "%" },
         ),
-        figure(
-          `offered ${rate}/s: CPU for a million, services and NATS`,
-          at.map(({ books, cpuSeconds: seconds }) => seconds / (books.seen / 1e6)),
-          { unit: "s" },
-        ),
+        ...costFigures(rate, at),
       ];
     }),
+  ];
+}
+
+function costFigures(rate: number, runs: readonly Run[]): Figure[] {
+  const costOf = (name: string, cpuSecondsOf: (run: Run) => number) =>
+    figure(
+      `offered ${rate}/s: ${name}`,
+      runs.map((run) => cpuSecondsOf(run) / (run.books.seen / 1e6)),
+      { unit: "s" },
+    );
+  const sum = ({ cpuSeconds }: Run) => Object.values(cpuSeconds).reduce((a, b) => a + b, 0);
+  const processes = SPLIT_RATES.has(rate) ? ([...services, "nats-server"] as const) : [];
+  return [
+    costOf("CPU for a million, services and NATS", sum),
+    ...processes.map((name) => costOf(`of these, ${name}`, ({ cpuSeconds }) => cpuSeconds[name])),
   ];
 }
 
@@ -153,8 +170,7 @@ async function soakAtFullSpeed(site: LoadSite, seconds: number) {
 }
 
 function residentOf(site: LoadSite): number {
-  const pids = services.map((service) => site.host.service(service).pid);
-  return [...pids, site.fleet.nats.pid ?? 0].reduce((sum, pid) => sum + residentBytes(pid), 0);
+  return Object.values(pidsOf(site)).reduce((sum, pid) => sum + residentBytes(pid), 0);
 }
 
 await runBench({

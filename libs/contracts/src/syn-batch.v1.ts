@@ -38,6 +38,9 @@ const MAX_TIME_OFFSET_US = 0x7fffffff;
 const MAX_BASE_US = Number.MAX_SAFE_INTEGER - MAX_TIME_OFFSET_US;
 const TWO_TO_32 = 2 ** 32;
 
+/** Lenient: an interface's name can be any bytes, and attempts are worth more than it. */
+const nameDecoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
 export type SynBatchFamily = 4 | 6;
 
 export type SynBatchHeader = {
@@ -294,12 +297,10 @@ function readHeader(bytes: Uint8Array, view: DataView, headerBytes: number): Syn
   if (ipv6SourceBits < 1 || ipv6SourceBits > 128) {
     throw new ContractError("bad_value", CONTRACT, `an IPv6 prefix of ${ipv6SourceBits} bits`);
   }
-  // Lenient: an interface's name can be any bytes, and attempts are worth more than it.
-  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   return {
     family: view.getUint8(1) as SynBatchFamily,
-    host: decoder.decode(bytes.subarray(FIXED_HEADER_BYTES, hostEnd)),
-    interfaceName: decoder.decode(bytes.subarray(hostEnd, interfaceEnd)),
+    host: nameDecoder.decode(bytes.subarray(FIXED_HEADER_BYTES, hostEnd)),
+    interfaceName: nameDecoder.decode(bytes.subarray(hostEnd, interfaceEnd)),
     ipv6SourceBits,
   };
 }
