@@ -94,8 +94,8 @@ export class Replay {
 
   /** Keys and verdicts that had to leave the tables while they still counted: scans may be missing. */
   get forgotten(): number {
-    const { rules, quietEvictedLive } = this.#detector.stats();
-    return Object.values(rules).reduce(
+    const { rules, sources, quietEvictedLive } = this.#detector.stats();
+    return [sources, ...Object.values(rules)].reduce(
       (sum, { evictedLive }) => sum + evictedLive,
       quietEvictedLive,
     );

@@ -128,7 +128,7 @@ const detection = {
     fallback: "65536",
     readBy: ["detector", "cli"],
     description:
-      "Keys each rule keeps windows for; fixes the memory. The least recently seen leaves first, and is counted.",
+      "Sources whose first targets are remembered, and keys each rule keeps windows for beyond that; fixes the memory. The least recently seen leaves first, and is counted.",
   },
 } as const satisfies Record<string, Variable>;
 

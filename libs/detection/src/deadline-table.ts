@@ -54,6 +54,7 @@ export class DeadlineTable {
 
   /** The entry of the tuple's source, or -1. */
   find(tuple: Uint32Array): number {
+    if (this.#size === 0) return NONE;
     let entry = this.#buckets[this.#bucketOf(tuple[SOURCE_HASH]!)]!;
     while (entry !== NONE && !this.#keyEquals(entry, tuple)) entry = this.#next[entry]!;
     return entry;

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
+import type { SynEvent } from "@packetwatch/contracts";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { createDetector, type Detection, type DetectorConfig } from "./detector.ts";
+import { createDetector, type Detection, type Detector, type DetectorConfig } from "./detector.ts";
 import type { RuleAction, RuleConfig } from "./rules.ts";
 import { NaiveDetector, type NaiveDetection } from "./testing/naive-detector.ts";
 import { detectorStream, SECOND_US, type Step } from "./testing/streams.ts";
@@ -97,6 +98,40 @@ test("verdicts have the same effect in whatever order they are applied", () => {
     }),
   );
 }, 60_000);
+
+test("a batch decides and counts what its events do one by one", () => {
+  fc.assert(
+    fc.property(scenario, ({ rules, blockTtlUs, steps }) => {
+      const config = { ...ample, rules, blockTtlUs };
+      const [batched, single] = [createDetector(config), createDetector(config)];
+      const found: Detection[] = [];
+      for (const events of batchesOf(steps, [batched, single])) {
+        const read = (index: number, event: SynEvent) => Object.assign(event, events[index]);
+        batched.observeBatch({ count: events.length, read }, (detections) =>
+          found.push(...detections),
+        );
+        const expected = events.flatMap((event) => single.observe(event) ?? []);
+        assert.deepEqual(found.splice(0), expected);
+      }
+      assert.deepEqual(batched.stats(), single.stats());
+    }),
+  );
+}, 60_000);
+
+/** The events between two verdicts each; a verdict is applied to the detectors when its turn comes. */
+function* batchesOf(steps: readonly Step[], detectors: readonly Detector[]) {
+  let events: SynEvent[] = [];
+  for (const step of steps) {
+    if ("event" in step) {
+      events.push(step.event);
+      continue;
+    }
+    yield events;
+    events = [];
+    for (const detector of detectors) detector.applyVerdict(step.verdict);
+  }
+  yield events;
+}
 
 function idsOf(config: DetectorConfig, steps: readonly Step[]): string[] {
   const detector = createDetector(config);

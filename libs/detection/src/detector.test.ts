@@ -302,6 +302,46 @@ describe("quiet", () => {
   });
 });
 
+describe("a flood of sources that come once", () => {
+  const SPOOFED = 5_000;
+
+  /** Attempts of a slow scanner, with a flood between each two of them that fills the table of sources several times. */
+  function scanThroughFlood(slowPorts: readonly number[]) {
+    const rules = {
+      vertical: rule("block", 6),
+      horizontal: rule("alert", 4),
+      spread: rule("alert", 25),
+    };
+    const { detector, syn } = create({ rules });
+    const found = [80, 81, 82].map((port) => syn(port, port));
+    for (const port of slowPorts) {
+      for (let spoofed = 0; spoofed < SPOOFED; spoofed++) {
+        syn(port, 443, host(1), [0, 0, 0xffff, spoofed]);
+      }
+      found.push(syn(port, port));
+    }
+    return { found: found.flatMap(names), stats: detector.stats() };
+  }
+
+  test("pushes nothing out of the rules' windows: who has tried enough for them is found through it", () => {
+    const { found, stats } = scanThroughFlood([83, 84, 85]);
+    expect(found).toEqual(["block vertical"]);
+    expect(stats.rules).toMatchObject({
+      vertical: { evictedLive: 0 },
+      horizontal: { evictedLive: 0 },
+      spread: { trackedKeys: 1, evictedLive: 0 },
+    });
+  });
+
+  test("fills the table of sources, which takes no more than its room and counts who had to leave", () => {
+    const { stats } = scanThroughFlood([83]);
+    const { keyLimit, trackedKeys, evictedLive } = stats.sources;
+    expect([keyLimit, trackedKeys]).toEqual([1024, 1024]);
+    // The scanner came twice.
+    expect(evictedLive).toBe(SPOOFED + 2 - keyLimit);
+  });
+});
+
 test("allow-listed events are counted and nothing else", () => {
   const { detector } = create();
   const event = synEvent({

@@ -1,8 +1,16 @@
 import assert from "node:assert/strict";
 import { createSynEvent, MAX_OFFENCE, type SynEvent, synFlags } from "@packetwatch/contracts";
 import type { SourceKey } from "@packetwatch/net";
-import { DeadlineTable } from "./deadline-table.ts";
-import { DistinctWindow, type WindowEntry } from "./distinct-window.ts";
+import {
+  activateRule,
+  type ActiveRule,
+  type KeyStats,
+  knowsSource,
+  passesAlert,
+  type RuleStats,
+  statsOf,
+} from "./active-rule.ts";
+import type { WindowEntry } from "./distinct-window.ts";
 import {
   createEventTuple,
   DESTINATION,
@@ -20,12 +28,13 @@ import { escalatedTtlUs, type Escalation } from "./escalation.ts";
 import { MAX_WARMED } from "./record-table.ts";
 import { ruleLayouts, type RuleName, ruleNames, type RulesConfig } from "./rules.ts";
 import { TupleHash } from "./tuple-hash.ts";
+import { MAX_TARGETS, SourceTable } from "./source-table.ts";
 import { type DecidingEvent, verdictId } from "./verdict-id.ts";
 import { type LastVerdict, type VerdictMark, VerdictMarks } from "./verdict-marks.ts";
 
 export type DetectorConfig = {
   readonly rules: RulesConfig;
-  /** Keys that each rule has room for; rounded up to a power of two. */
+  /** Sources to keep what they tried first, and keys for each rule; rounded up to a power of two. */
   readonly capacity: number;
   /** Sources whose verdicts are remembered, and for each rule that alerts, sources whose alerts are held back. */
   readonly maxQuietSources: number;
@@ -58,18 +67,6 @@ export type SynReader = {
   read(index: number, event: SynEvent): void;
 };
 
-export type RuleStats = {
-  /** Events that were older than their key's window. */
-  readonly late: number;
-  /** Keys that had to leave while they were still inside the window. */
-  readonly evictedLive: number;
-  readonly trackedKeys: number;
-  /** Keys that the rule's table has room for. */
-  readonly keyLimit: number;
-  /** Events that the rule did not count because it had alerted about their source shortly before. */
-  readonly coolingDown: number;
-};
-
 export type DetectorStats = {
   /** Every event counts here once, and at most once in `allowed`, `listened`, `listenerUnknown`, `quiet` and `beforeUnblock` together. */
   readonly events: number;
@@ -88,6 +85,8 @@ export type DetectorStats = {
   /** Sources whose verdict is remembered, and verdicts that were forgotten too early because there was no room. */
   readonly quietSources: number;
   readonly quietEvictedLive: number;
+  /** Sources; most of them have tried too little for any rule to have keys of theirs. Their window is the longest. */
+  readonly sources: KeyStats;
   /** For the rules that are on. */
   readonly rules: Readonly<Partial<Record<RuleName, RuleStats>>>;
 };
@@ -96,15 +95,6 @@ export type SourceState = {
   readonly verdict: LastVerdict | undefined;
   /** The windows that hold something. Keys and items are words as laid out in `ruleLayouts`. */
   readonly windows: Readonly<Partial<Record<RuleName, readonly WindowEntry[]>>>;
-};
-
-type ActiveRule = {
-  readonly name: RuleName;
-  readonly action: "block" | "alert";
-  readonly window: DistinctWindow;
-  /** Until when the rule counts nothing of a source that it has alerted about. */
-  readonly coolDowns: DeadlineTable;
-  coolingDown: number;
 };
 
 /** An alert that was published, whoever decided it. */
@@ -116,9 +106,6 @@ export type AlertMark = {
 };
 
 type Firing = { readonly rule: ActiveRule; readonly tuple: EventTuple };
-
-/** Sources of a rule that blocks whose alerts are held back while its blocks are. */
-const HELD_SOURCES = 4096;
 
 /** A time in which blocks are held back; both ends belong to it, and null is no end. */
 export type HoldPeriod = { readonly fromUs: number; readonly untilUs: number | null };
@@ -149,13 +136,15 @@ export class Detector {
   readonly #escalation: Escalation | undefined;
   readonly #count: "all" | "closed";
   readonly #rules: readonly ActiveRule[];
+  readonly #sources: SourceTable;
   readonly #marks: VerdictMarks;
   readonly #hash: TupleHash;
   readonly #event = createSynEvent();
-  /** Lays out the source of an alert that is applied. */
-  readonly #alerted = new Uint32Array(TUPLE_WORDS);
+  /** Lays out the source of a verdict, an alert or a question. */
+  readonly #named = new Uint32Array(TUPLE_WORDS);
   readonly #tuples = Array.from({ length: GROUP_EVENTS }, createEventTuple);
-  #newestUs = -Infinity;
+  /** Those of a group whose sources are busy. */
+  readonly #busy = this.#tuples.slice();
   #events = 0;
   #holdPeriods: readonly HoldPeriod[] = [];
   #allowed = 0;
@@ -171,7 +160,8 @@ export class Detector {
     this.#escalation = config.blockTtlUs === 0 ? undefined : config.escalation;
     this.#count = config.count ?? "all";
     this.#hash = new TupleHash(config.seed);
-    this.#rules = ruleNames.flatMap((name) => activate(name, config));
+    this.#rules = ruleNames.flatMap((name) => activateRule(name, config));
+    this.#sources = this.#createSources(config.capacity);
     this.#marks = new VerdictMarks({
       capacity: config.maxQuietSources,
       keepUs: Math.max(
@@ -185,7 +175,7 @@ export class Detector {
   /** The memory of all tables, fixed at construction. */
   get bytes(): number {
     const ofRules = this.#rules.map(({ window, coolDowns }) => window.bytes + coolDowns.bytes);
-    return ofRules.reduce((sum, bytes) => sum + bytes, this.#marks.bytes);
+    return ofRules.reduce((sum, bytes) => sum + bytes, this.#sources.bytes + this.#marks.bytes);
   }
 
   /**
@@ -194,7 +184,9 @@ export class Detector {
    */
   observe(event: SynEvent): readonly Detection[] | undefined {
     const tuple = this.#tuples[0]!;
-    return this.#admit(event, tuple) ? this.#judge(tuple) : undefined;
+    if (!this.#admit(event, tuple) || this.#sources.absorb(tuple)) return undefined;
+    this.#hash.fill(tuple.words);
+    return this.#judge(tuple);
   }
 
   /**
@@ -202,16 +194,14 @@ export class Detector {
    * faster, because a group of events waits for memory together. `onDetections` must not call the detector.
    */
   observeBatch(batch: SynReader, onDetections: (detections: readonly Detection[]) => void): void {
-    let index = 0;
-    while (index < batch.count) {
-      let grouped = 0;
-      for (; index < batch.count && grouped < GROUP_EVENTS; index++) {
-        batch.read(index, this.#event);
-        if (this.#admit(this.#event, this.#tuples[grouped]!)) grouped++;
-      }
-      for (const { window } of this.#rules) window.warm(this.#tuples, grouped);
-      for (let member = 0; member < grouped; member++) {
-        const detections = this.#judge(this.#tuples[member]!);
+    for (let first = 0; first < batch.count; first += GROUP_EVENTS) {
+      const admitted = this.#admitGroup(batch, first);
+      this.#sources.warm(this.#tuples, admitted);
+      const busy = this.#absorbGroup(admitted);
+      if (busy === 0) continue;
+      for (const { window } of this.#rules) window.warm(this.#busy, busy);
+      for (let member = 0; member < busy; member++) {
+        const detections = this.#judge(this.#busy[member]!);
         if (detections !== undefined) onDetections(detections);
       }
     }
@@ -219,16 +209,16 @@ export class Detector {
 
   /** Takes in a verdict that was published, whoever decided it. Applying one twice changes nothing. */
   applyVerdict(verdict: VerdictMark): void {
-    this.#marks.apply(verdict, this.#newestUs);
+    this.#leaveToRules(verdict.sourceKey);
+    this.#marks.apply(verdict, this.#sources.newestUs);
   }
 
   /** Takes in an alert that was published, whoever decided it, in any order. Applying one twice changes nothing. */
   applyAlert({ rule: name, sourceKey, issuedUs }: AlertMark): void {
     const rule = this.#rules.find((active) => active.name === name && active.action === "alert");
     if (rule === undefined) return;
-    this.#alerted.set(sourceKey, SOURCE);
-    this.#hash.fillSource(this.#alerted);
-    this.#coolDown({ rule, words: this.#alerted, issuedUs });
+    this.#leaveToRules(sourceKey);
+    this.#coolDown({ rule, words: this.#named, issuedUs });
   }
 
   /** Attempts within these times decide no block: the rule alerts instead. Takes the place of the times before. */
@@ -238,6 +228,7 @@ export class Detector {
 
   /** What is held about a source. Walks all tables: for people who ask why, not for every event. */
   inspect(sourceKey: SourceKey): SourceState {
+    this.#leaveToRules(sourceKey);
     const verdict = this.#marks.verdictOn(sourceKey);
     const windows = this.#rules.map(({ name, window }) => {
       const start = SOURCE - ruleLayouts[name].keyStart;
@@ -261,11 +252,67 @@ export class Detector {
       coolingDown: rules.reduce((sum, [, { coolingDown }]) => sum + coolingDown, 0),
       quietSources: this.#marks.size,
       quietEvictedLive: this.#marks.evictedLive,
+      sources: {
+        evictedLive: this.#sources.evictedLive,
+        trackedKeys: this.#sources.size,
+        keyLimit: this.#sources.capacity,
+      },
       rules: Object.fromEntries(rules),
     };
   }
 
-  /** Lays an event out as a tuple. False if it is none that counts. */
+  /** Lays out the next events of a batch, and says how many of them count. */
+  #admitGroup(batch: SynReader, first: number): number {
+    const end = Math.min(first + GROUP_EVENTS, batch.count);
+    let admitted = 0;
+    for (let index = first; index < end; index++) {
+      batch.read(index, this.#event);
+      if (this.#admit(this.#event, this.#tuples[admitted]!)) admitted++;
+    }
+    return admitted;
+  }
+
+  /** Takes in those of the first `admitted` tuples whose sources aren't busy; gathers the others, and says how many. */
+  #absorbGroup(admitted: number): number {
+    let busy = 0;
+    for (let member = 0; member < admitted; member++) {
+      const tuple = this.#tuples[member]!;
+      if (this.#sources.absorb(tuple)) continue;
+      this.#hash.fill(tuple.words);
+      this.#busy[busy++] = tuple;
+    }
+    return busy;
+  }
+
+  #createSources(capacity: number): SourceTable {
+    const windows = this.#rules.map(({ window }) => window);
+    const windowsUs = windows.map(({ windowUs }) => windowUs);
+    const tooFew = windows.map(({ threshold }) => threshold - 1);
+    return new SourceTable({
+      capacity: windows.length === 0 ? 0 : capacity,
+      maxTargets: Math.min(MAX_TARGETS, ...tooFew),
+      shortestWindowUs: Math.min(...windowsUs),
+      longestWindowUs: Math.max(0, ...windowsUs),
+      isKnown: (words) => this.#isKnown(words),
+      replay: (tuple) => {
+        this.#hash.fill(tuple.words);
+        for (const window of windows) window.observe(tuple);
+      },
+    });
+  }
+
+  /** What is known of a source from now on is in the windows. */
+  #leaveToRules(sourceKey: SourceKey): void {
+    this.#named.set(sourceKey, SOURCE);
+    this.#hash.fillSource(this.#named);
+    this.#sources.leaveToRules(this.#named);
+  }
+
+  #isKnown(words: Uint32Array): boolean {
+    return this.#marks.find(words) >= 0 || this.#rules.some((rule) => knowsSource(rule, words));
+  }
+
+  /** Lays an event out as a tuple, with the hash of its source. False if it is none that counts. */
   #admit(event: SynEvent, { words, times }: EventTuple): boolean {
     this.#events++;
     if ((event.flags & synFlags.allowed) !== 0) {
@@ -284,7 +331,7 @@ export class Detector {
     words[DESTINATION + 3] = event.d3;
     words[PORT] = event.destinationPort;
     words[SOURCE_PORT] = event.sourcePort;
-    this.#hash.fill(words);
+    this.#hash.fillSource(words);
     times[TIME] = event.timeUs;
     return true;
   }
@@ -315,7 +362,6 @@ export class Detector {
   /** Whether the last verdict on the event's source lets it count; if so, from which floor. */
   #passesVerdict({ words, times }: EventTuple): boolean {
     const timeUs = times[TIME]!;
-    if (timeUs > this.#newestUs) this.#newestUs = timeUs;
     times[FLOOR] = -Infinity;
     const mark = this.#marks.find(words);
     if (mark < 0) return true;
@@ -402,7 +448,7 @@ export class Detector {
     const deadlineUs = issuedUs + rule.window.windowUs;
     const known = rule.coolDowns.find(words);
     if (known >= 0 && rule.coolDowns.deadlineUs(known) >= deadlineUs) return;
-    rule.coolDowns.set(words, { deadlineUs, nowUs: this.#newestUs });
+    rule.coolDowns.set(words, { deadlineUs, nowUs: this.#sources.newestUs });
   }
 }
 
@@ -411,34 +457,6 @@ type CoolDown = {
   readonly words: Uint32Array;
   readonly issuedUs: number;
 };
-
-/** Whether the rule's last alert about the event's source lets it count; if so, what came before is forgotten. */
-function passesAlert(rule: ActiveRule, { words, times }: EventTuple): boolean {
-  const known = rule.coolDowns.size === 0 ? -1 : rule.coolDowns.find(words);
-  if (known < 0) return true;
-  const deadlineUs = rule.coolDowns.deadlineUs(known);
-  if (times[TIME]! < deadlineUs) {
-    rule.coolingDown++;
-    return false;
-  }
-  if (deadlineUs > times[FLOOR]!) times[FLOOR] = deadlineUs;
-  return true;
-}
-
-function activate(name: RuleName, config: DetectorConfig): ActiveRule[] {
-  const { threshold, windowUs, action } = config.rules[name];
-  if (action === "off") return [];
-  const { capacity, maxQuietSources } = config;
-  const window = new DistinctWindow({ capacity, threshold, windowUs, layout: ruleLayouts[name] });
-  const room = action === "alert" ? maxQuietSources : Math.min(maxQuietSources, HELD_SOURCES);
-  const coolDowns = new DeadlineTable(room);
-  return [{ name, action, window, coolDowns, coolingDown: 0 }];
-}
-
-function statsOf({ window, coolingDown }: ActiveRule): RuleStats {
-  const { late, evictedLive, trackedKeys, capacity: keyLimit } = window;
-  return { late, evictedLive, trackedKeys, keyLimit, coolingDown };
-}
 
 function detectionOf(
   { rule, tuple }: Firing,

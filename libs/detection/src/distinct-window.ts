@@ -15,9 +15,6 @@ const WORD_BYTES = 4;
 const KEYS_PER_EXTENSION = 8;
 const SMALL_TABLE_KEYS = 1024;
 
-/** Tables with fewer keys stay in the processor's caches by themselves. */
-const CACHED_KEYS = 8192;
-
 /** The time of a slot that was never used. */
 const NEVER = -Infinity;
 
@@ -167,7 +164,12 @@ export class DistinctWindow {
 
   /** Prepares for `observe` with the first `count` tuples, `MAX_WARMED` at most: it changes nothing but the time it takes. */
   warm(tuples: readonly EventTuple[], count: number): void {
-    if (this.#table.size > CACHED_KEYS) this.#table.warm(tuples, count);
+    this.#table.warm(tuples, count);
+  }
+
+  /** Whether the key in a tuple's words is held. */
+  holds(words: Uint32Array): boolean {
+    return this.#table.find(words) >= 0;
   }
 
   /** What the window of the tuple's key holds; undefined if the key is unknown. Allocates. */

@@ -2,6 +2,7 @@ export * from "./escalation.ts";
 export * from "./breaker.ts";
 export * from "./announce.ts";
 export * from "./cut-to-source-key.ts";
+export type { KeyStats, RuleStats } from "./active-rule.ts";
 export * from "./detector.ts";
 export type { Evidence } from "./evidence.ts";
 export * from "./rules.ts";

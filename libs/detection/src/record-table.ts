@@ -8,6 +8,9 @@ const MALLOC_OFFSET_BYTES = 16;
 /** The most tuples that can be warmed up at once. */
 export const MAX_WARMED = 32;
 
+/** So few records stay in the processor's caches by themselves. */
+const CACHED_RECORDS = 8192;
+
 /** Records that a key may lie in. */
 const WAYS = 8;
 
@@ -57,7 +60,6 @@ export class RecordTable {
   readonly #hashAt: number;
   readonly #keyOffset: number;
   readonly #lifeUs: number;
-  /** The newest time of all records. */
   #watermarkUs = FREE;
   #size = 0;
   #evictedLive = 0;
@@ -82,6 +84,11 @@ export class RecordTable {
 
   get bytes(): number {
     return this.words.buffer.byteLength;
+  }
+
+  /** The newest time of all records. */
+  get watermarkUs(): number {
+    return this.#watermarkUs;
   }
 
   /** Records in use, dead ones included. */
@@ -116,6 +123,7 @@ export class RecordTable {
 
   /** Brings what tuples will look up into the processor's caches: loads that don't depend on one another wait together. */
   warm(tuples: readonly EventTuple[], count: number): void {
+    if (this.#size <= CACHED_RECORDS) return;
     const { words, recordWords } = this;
     let sum = 0;
     for (let index = 0; index < count; index++) {

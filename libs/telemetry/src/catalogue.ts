@@ -16,6 +16,8 @@ const detector = ["detector"] as const;
 const metrics = ["metrics"] as const;
 
 const rules = ["vertical", "horizontal", "spread"] as const;
+/** Tables of keys: that of sources that have not tried enough for any rule, and those of the rules. */
+const keyTables = ["any", ...rules] as const;
 const shards: readonly string[] = Array.from({ length: SHARD_COUNT }, (_, shard) => String(shard));
 
 /** Every metric, declared once. A series that isn't declared here is not served. */
@@ -165,7 +167,7 @@ export const catalogue = {
   packetwatch_detector_evicted_keys_total: counter({
     services: detector,
     unit: "keys",
-    labels: { rule: rules },
+    labels: { rule: keyTables },
     help: "Keys that left a full table while their window was open: a scan of theirs may be missed (PW_DETECTOR_CAPACITY)",
   }),
   packetwatch_detector_evicted_verdicts_total: counter({
@@ -183,14 +185,14 @@ export const catalogue = {
   packetwatch_detector_tracked_keys: gauge({
     services: detector,
     unit: "keys",
-    labels: { rule: rules },
+    labels: { rule: keyTables },
     aggregator: "sum",
-    help: "Keys that have a window open",
+    help: "Keys that have a window open; those of rule `any` are sources, and most of them have tried too little for the rules' own keys",
   }),
   packetwatch_detector_key_limit: gauge({
     services: detector,
     unit: "keys",
-    labels: { rule: rules },
+    labels: { rule: keyTables },
     aggregator: "sum",
     help: "Keys that the rule's table has room for (PW_DETECTOR_CAPACITY)",
   }),

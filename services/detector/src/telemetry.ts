@@ -1,6 +1,13 @@
 import { type Bus, TelemetryPublisher } from "@packetwatch/bus";
 import type { ContractErrorCode } from "@packetwatch/contracts";
-import { type Detection, type Detector, ruleNames, type RulesConfig } from "@packetwatch/detection";
+import {
+  type Detection,
+  type Detector,
+  type KeyStats,
+  type RuleName,
+  ruleNames,
+  type RulesConfig,
+} from "@packetwatch/detection";
 import { type Logger, LossReporter, type Scope } from "@packetwatch/runtime";
 import type { Gap } from "./stream-gaps.ts";
 import type { DropReason } from "./announcement-queue.ts";
@@ -120,19 +127,28 @@ function read(metrics: ServiceMetrics<"detector">, readings: DetectorReadings): 
   metrics.raise("packetwatch_detector_before_unblock_events_total", {}, stats.beforeUnblock);
   metrics.raise("packetwatch_detector_late_events_total", {}, stats.late);
   metrics.raise("packetwatch_detector_evicted_verdicts_total", {}, stats.quietEvictedLive);
+  readKeys(metrics, "any", stats.sources);
   for (const rule of ruleNames) {
     const ruleStats = stats.rules[rule];
     if (!ruleStats) continue;
-    metrics.raise("packetwatch_detector_evicted_keys_total", { rule }, ruleStats.evictedLive);
+    readKeys(metrics, rule, ruleStats);
     metrics.raise(
       "packetwatch_detector_cooling_down_events_total",
       { rule },
       ruleStats.coolingDown,
     );
-    metrics.gauge("packetwatch_detector_tracked_keys").set({ rule }, ruleStats.trackedKeys);
-    metrics.gauge("packetwatch_detector_key_limit").set({ rule }, ruleStats.keyLimit);
   }
   readLags(metrics, readings);
+}
+
+function readKeys(
+  metrics: ServiceMetrics<"detector">,
+  rule: RuleName | "any",
+  { evictedLive, trackedKeys, keyLimit }: KeyStats,
+): void {
+  metrics.raise("packetwatch_detector_evicted_keys_total", { rule }, evictedLive);
+  metrics.gauge("packetwatch_detector_tracked_keys").set({ rule }, trackedKeys);
+  metrics.gauge("packetwatch_detector_key_limit").set({ rule }, keyLimit);
 }
 
 function readLags(metrics: ServiceMetrics<"detector">, readings: DetectorReadings): void {

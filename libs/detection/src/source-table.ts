@@ -1,0 +1,240 @@
+import assert from "node:assert/strict";
+import {
+  ADDRESS_WORDS,
+  createEventTuple,
+  DESTINATION,
+  type EventTuple,
+  FLOOR,
+  LEADING_PORT,
+  PORT,
+  SOURCE,
+  sourceLayout,
+  TIME,
+} from "./event-tuple.ts";
+import { CACHE_LINE_BYTES, RecordTable } from "./record-table.ts";
+
+/** The most targets of a source that a record has room for. */
+export const MAX_TARGETS = 2;
+
+const RECORD_WORDS = CACHE_LINE_BYTES / 4;
+
+/** Where in a record's words these lie. */
+const LEAD = 2;
+const PORTS = 3;
+const DESTINATIONS = 4;
+
+const PORT_BITS = 16;
+const PORT_MASK = 0xffff;
+
+/** In place of a lead: the record has one target, or its source is left to the rules. */
+const ONE_TARGET = -(2 ** 31);
+const BUSY = 2 ** 31 - 1;
+/** The longest time between the sightings of two targets that a record can tell. */
+const MAX_LEAD_US = 2 ** 31 - 2;
+
+export type SourceTableOptions = {
+  /** How many sources to hold; rounded up to a power of two. */
+  readonly capacity: number;
+  /** How many targets of a source are kept here, 0 to `MAX_TARGETS`; fewer than any rule takes for a scan. */
+  readonly maxTargets: number;
+  /** An event that is further behind the newest of its source may be late for some rule. */
+  readonly shortestWindowUs: number;
+  readonly longestWindowUs: number;
+  /** Whether rules, verdicts or alerts know the source of a tuple, by its hash: then it is busy from its first event. */
+  readonly isKnown: (words: Uint32Array) => boolean;
+  /** Takes in what was kept of a source that becomes busy: for each target the latest sighting, oldest first. No hashes. */
+  readonly replay: (tuple: EventTuple) => void;
+};
+
+/**
+ * Sources that have tried too few targets to be scanners by any rule, which nearly all are and remain. A target is a
+ * destination address and port. For as long as a source has at most `maxTargets`, all that the rules' windows would
+ * hold about it follows from when it tried each of them last: one record of one cache line says so, and no window is
+ * touched. With the next target the source becomes busy: what the record holds is replayed to the windows, and from
+ * then on the source is theirs. The same happens to a source whose event may be late, or is more than half an hour away
+ * from the other target's, so that nothing but exact is ever said. A source stays busy until its record leaves.
+ *
+ *     word   0 1     2     3      4 to 7       8 to 11      12 to 15
+ *            newest  lead  ports  destination  destination  source key
+ *                                 of target 0  of target 1
+ *
+ * `newest` is the largest time seen, as a double; `lead` by how many microseconds target 1 was seen after target 0, or
+ * before it if negative; `ports` has target 0's in its low half and target 1's in its high half.
+ */
+export class SourceTable {
+  readonly #table: RecordTable;
+  readonly #words: Uint32Array;
+  readonly #maxTargets: number;
+  readonly #shortestWindowUs: number;
+  readonly #isKnown: SourceTableOptions["isKnown"];
+  readonly #replay: SourceTableOptions["replay"];
+  readonly #replayed = createEventTuple();
+
+  constructor(options: SourceTableOptions) {
+    const { capacity, maxTargets, shortestWindowUs, longestWindowUs } = options;
+    assert(maxTargets >= 0 && maxTargets <= MAX_TARGETS, `${maxTargets} targets`);
+    this.#table = new RecordTable({
+      capacity,
+      layout: sourceLayout,
+      recordBytes: CACHE_LINE_BYTES,
+      lifeUs: longestWindowUs,
+    });
+    this.#words = this.#table.words;
+    this.#maxTargets = maxTargets;
+    this.#shortestWindowUs = shortestWindowUs;
+    this.#isKnown = options.isKnown;
+    this.#replay = options.replay;
+    this.#replayed.times[FLOOR] = -Infinity;
+  }
+
+  get bytes(): number {
+    return this.#table.bytes;
+  }
+
+  /** Sources that the table has room for. */
+  get capacity(): number {
+    return this.#table.capacity;
+  }
+
+  /** Sources held, including those that nothing was seen of for longer than the longest window. */
+  get size(): number {
+    return this.#table.size;
+  }
+
+  /** Sources that had to leave although something was seen of them within the longest window. */
+  get evictedLive(): number {
+    return this.#table.evictedLive;
+  }
+
+  /** The largest time of all events. */
+  get newestUs(): number {
+    return this.#table.watermarkUs;
+  }
+
+  /** Prepares for `absorb` with the first `count` tuples, `MAX_WARMED` at most: it changes nothing but the time it takes. */
+  warm(tuples: readonly EventTuple[], count: number): void {
+    this.#table.warm(tuples, count);
+  }
+
+  /** Takes in one event, of which the source's hash suffices. False: its source is busy, and the rules have to judge it. */
+  absorb(tuple: EventTuple): boolean {
+    const record = this.#table.find(tuple.words);
+    if (record < 0) return this.#meet(tuple);
+    const lead = this.#words[record * RECORD_WORDS + LEAD]! | 0;
+    const timeUs = tuple.times[TIME]!;
+    const newestUs = this.#table.seenUs(record);
+    if (lead === BUSY) {
+      if (timeUs > newestUs) this.#table.renew(record, tuple);
+      return false;
+    }
+    if (timeUs < newestUs - this.#shortestWindowUs) return this.#leave(record);
+    if (this.#isTarget(record, 0, tuple.words)) {
+      if (lead !== ONE_TARGET) return this.#seeAgain(record, tuple, 0);
+      if (timeUs > newestUs) this.#table.renew(record, tuple);
+      return true;
+    }
+    if (lead === ONE_TARGET) return this.#addTarget(record, tuple);
+    if (this.#isTarget(record, 1, tuple.words)) return this.#seeAgain(record, tuple, 1);
+    return this.#leave(record);
+  }
+
+  /** Leaves a source to the rules from now on, if it is known. Of its tuple the source's hash suffices. */
+  leaveToRules(words: Uint32Array): void {
+    const record = this.#table.find(words);
+    if (record >= 0) this.#leave(record);
+  }
+
+  /** The first event of a source. */
+  #meet(tuple: EventTuple): boolean {
+    const record = this.#table.claim(tuple);
+    const at = record * RECORD_WORDS;
+    if (this.#maxTargets === 0 || this.#isKnown(tuple.words)) {
+      this.#words[at + LEAD] = BUSY;
+      return false;
+    }
+    this.#words[at + LEAD] = ONE_TARGET;
+    this.#setTarget(record, 0, tuple.words);
+    return true;
+  }
+
+  #addTarget(record: number, tuple: EventTuple): boolean {
+    if (this.#maxTargets === 1) return this.#leave(record);
+    const lead = tuple.times[TIME]! - this.#table.seenUs(record);
+    if (!this.#setLead(record, tuple, lead)) return false;
+    this.#setTarget(record, 1, tuple.words);
+    return true;
+  }
+
+  /** Notes that one of two targets was seen again. */
+  #seeAgain(record: number, tuple: EventTuple, target: 0 | 1): boolean {
+    const lead = this.#words[record * RECORD_WORDS + LEAD]! | 0;
+    const newestUs = this.#table.seenUs(record);
+    const timeUs = tuple.times[TIME]!;
+    const firstUs = newestUs - Math.max(lead, 0);
+    const secondUs = newestUs + Math.min(lead, 0);
+    if (target === 0) return this.#setLead(record, tuple, secondUs - Math.max(firstUs, timeUs));
+    return this.#setLead(record, tuple, Math.max(secondUs, timeUs) - firstUs);
+  }
+
+  /** False if the record can't tell such a lead, and leaves its source to the rules as it was. */
+  #setLead(record: number, tuple: EventTuple, lead: number): boolean {
+    if (Math.abs(lead) > MAX_LEAD_US) return this.#leave(record);
+    this.#words[record * RECORD_WORDS + LEAD] = lead;
+    if (tuple.times[TIME]! > this.#table.seenUs(record)) this.#table.renew(record, tuple);
+    return true;
+  }
+
+  #isTarget(record: number, target: 0 | 1, words: Uint32Array): boolean {
+    const at = record * RECORD_WORDS;
+    const port = (this.#words[at + PORTS]! >>> (PORT_BITS * target)) & PORT_MASK;
+    if (port !== words[PORT]) return false;
+    const destination = at + DESTINATIONS + ADDRESS_WORDS * target;
+    return (
+      this.#words[destination + 3] === words[DESTINATION + 3] &&
+      this.#words[destination + 2] === words[DESTINATION + 2] &&
+      this.#words[destination + 1] === words[DESTINATION + 1] &&
+      this.#words[destination] === words[DESTINATION]
+    );
+  }
+
+  /** Targets are set in their order: the first one clears the second one's port. */
+  #setTarget(record: number, target: 0 | 1, words: Uint32Array): void {
+    const at = record * RECORD_WORDS;
+    const ports = target === 0 ? 0 : this.#words[at + PORTS]!;
+    this.#words[at + PORTS] = ports | (words[PORT]! << (PORT_BITS * target));
+    const destination = at + DESTINATIONS + ADDRESS_WORDS * target;
+    for (let word = 0; word < ADDRESS_WORDS; word++) {
+      this.#words[destination + word] = words[DESTINATION + word]!;
+    }
+  }
+
+  /** Makes a source busy: what its record holds is the rules' now. Always false, as `absorb` has it. */
+  #leave(record: number): false {
+    const leadAt = record * RECORD_WORDS + LEAD;
+    const lead = this.#words[leadAt]! | 0;
+    if (lead === BUSY) return false;
+    this.#words[leadAt] = BUSY;
+    const newestUs = this.#table.seenUs(record);
+    if (lead === ONE_TARGET) {
+      this.#replayTarget(record, 0, newestUs);
+      return false;
+    }
+    const last = lead > 0 ? 1 : 0;
+    this.#replayTarget(record, last === 0 ? 1 : 0, newestUs - Math.abs(lead));
+    this.#replayTarget(record, last, newestUs);
+    return false;
+  }
+
+  #replayTarget(record: number, target: 0 | 1, timeUs: number): void {
+    const at = record * RECORD_WORDS;
+    const { words, times } = this.#replayed;
+    const port = (this.#words[at + PORTS]! >>> (PORT_BITS * target)) & PORT_MASK;
+    const destination = at + DESTINATIONS + ADDRESS_WORDS * target;
+    words[LEADING_PORT] = port;
+    words.set(this.#table.keyOf(record), SOURCE);
+    words.set(this.#words.subarray(destination, destination + ADDRESS_WORDS), DESTINATION);
+    words[PORT] = port;
+    times[TIME] = timeUs;
+    this.#replay(this.#replayed);
+  }
+}
