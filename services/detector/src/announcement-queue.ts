@@ -9,6 +9,11 @@ export type Announcement = {
   readonly ttlSeconds: number;
   /** It is stored only behind this message of its subject; where another has come, it is not needed. */
   readonly lastSubjectSequence?: number;
+  /**
+   * Of a block: the last message of its subject that was known when it was decided. It is stored behind what is known
+   * by then; where somebody has decided since, it is not needed.
+   */
+  readonly decidedAfter?: number;
   /** What is published in its place where detectors may not block; only blocks have it. */
   readonly whenHeld?: () => Announcement;
   /** Called once it is stored. */

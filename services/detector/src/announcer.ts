@@ -23,6 +23,7 @@ import { type Logger, LossReporter } from "@packetwatch/runtime";
 import { type Announcement, AnnouncementQueue, type DropReason } from "./announcement-queue.ts";
 import type { BreakerControl } from "./breaker-control.ts";
 import type { BatchOrigin } from "./shard-feed.ts";
+import type { LastVerdicts } from "./last-verdicts.ts";
 import type { DetectorTelemetry } from "./telemetry.ts";
 
 /** So long a source is left alone whose verdict a full list has refused; then it is judged anew, and tried again. */
@@ -41,6 +42,7 @@ export type AnnouncerOptions = {
   readonly rules: RulesConfig;
   readonly detector: Pick<Detector, "applyVerdict">;
   readonly breaker: Pick<BreakerControl, "isOpen" | "noteHeld">;
+  readonly lastVerdicts: LastVerdicts;
   readonly telemetry: DetectorTelemetry;
   readonly logger: Logger;
 };
@@ -98,8 +100,10 @@ export class Announcer {
     const nowUs = Date.now() * 1000;
     if (quietUntilUs < nowUs) return undefined;
     const verdict = createVerdict(detection, context);
+    const subject = verdictSubject(parsePrefix(verdict.source));
     return {
-      subject: verdictSubject(parsePrefix(verdict.source)),
+      subject,
+      decidedAfter: this.#options.lastVerdicts.sequenceOf(subject),
       payload: encodeVerdict(verdict),
       messageId: verdict.id,
       ttlSeconds: verdictTtlSeconds(verdict, {
@@ -125,16 +129,39 @@ export class Announcer {
   }
 
   async #store(announcement: Announcement): Promise<void> {
-    const { bus, breaker } = this.#options;
-    const held = breaker.isOpen ? announcement.whenHeld?.() : undefined;
-    const { subject, payload, messageId, ttlSeconds, lastSubjectSequence } = held ?? announcement;
-    const expected = lastSubjectSequence === undefined ? {} : { lastSubjectSequence };
+    const held = this.#options.breaker.isOpen ? announcement.whenHeld?.() : undefined;
+    const chosen = held ?? announcement;
+    if (chosen.decidedAfter !== undefined) return this.#storeBlock(chosen, chosen.decidedAfter);
     try {
-      await publishAcknowledged(bus, subject, payload, { messageId, ttlSeconds, ...expected });
+      await this.#publish(chosen, chosen.lastSubjectSequence);
     } catch (error) {
       // Another detector, or an operator, was first.
       if (!isOvertaken(error)) throw error;
     }
+  }
+
+  /**
+   * A detector that was frozen, or lags, may not have read yet that its source was unblocked meanwhile, and nobody drops
+   * a verdict that nobody has stored before. So a block takes no other place than the one that was known; what came in
+   * between is read soon, and then this one is tried again, or not needed any more.
+   */
+  async #storeBlock(block: Announcement, decidedAfter: number): Promise<void> {
+    const { lastVerdicts } = this.#options;
+    if (lastVerdicts.isDecidedSince(block.subject, decidedAfter)) return;
+    try {
+      await this.#publish(block, lastVerdicts.sequenceOf(block.subject));
+    } catch (error) {
+      if (!isOvertaken(error)) throw error;
+      // Also where a verdict or its mark has left the list without a word.
+      await this.#publish(block, 0);
+    }
+  }
+
+  async #publish(announcement: Announcement, lastSubjectSequence?: number): Promise<void> {
+    const { subject, payload, messageId, ttlSeconds } = announcement;
+    const expected = lastSubjectSequence === undefined ? {} : { lastSubjectSequence };
+    const options = { messageId, ttlSeconds, ...expected };
+    await publishAcknowledged(this.#options.bus, subject, payload, options);
   }
 
   /** Nobody blocks the source: after a while it counts anew. */
@@ -151,10 +178,10 @@ export class Announcer {
         // A bus that was closed takes nothing any more.
         if (!(error instanceof BusError) || bus.connection.isClosed()) return "refused";
         if (error.code === "STREAM_FULL") return "stream_full";
-        return error.retryable ? "again" : "refused";
+        return error.retryable || isOvertaken(error) ? "again" : "refused";
       },
       onFailed: ({ subject }, error) => {
-        telemetry.failed();
+        if (!isOvertaken(error)) telemetry.failed();
         logger.debug(
           { subject, cause: (error as Error).message },
           "publishing failed; trying again",

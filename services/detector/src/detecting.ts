@@ -13,6 +13,7 @@ import type { Logger } from "@packetwatch/runtime";
 import { Announcer } from "./announcer.ts";
 import { BreakerControl } from "./breaker-control.ts";
 import { KnownDecisions } from "./known-decisions.ts";
+import { LastVerdicts } from "./last-verdicts.ts";
 import { ShardFeed } from "./shard-feed.ts";
 import { ShardReaders } from "./shard-readers.ts";
 import type { DetectorTelemetry } from "./telemetry.ts";
@@ -60,11 +61,13 @@ export class Detecting {
       seed: randomInt(2 ** 47),
     });
     this.#breaker = this.#createBreaker();
+    const lastVerdicts = new LastVerdicts();
     this.#announcer = new Announcer({
       ...options,
       rules,
       detector: this.#detector,
       breaker: this.#breaker,
+      lastVerdicts,
     });
     this.#feed = new ShardFeed({
       detector: this.#detector,
@@ -75,6 +78,7 @@ export class Detecting {
       ...options,
       breaker: this.#breaker,
       detector: this.#detector,
+      lastVerdicts,
       longestWindowSeconds: longestWindowSeconds(config),
       onRejected: telemetry.rejected,
     });

@@ -18,6 +18,7 @@ import {
 import type { AlertMark, Detector, VerdictMark } from "@packetwatch/detection";
 import { parsePrefix } from "@packetwatch/net";
 import type { BreakerControl } from "./breaker-control.ts";
+import type { LastVerdicts } from "./last-verdicts.ts";
 import type { Logger } from "@packetwatch/runtime";
 
 const PREFETCH = 1000;
@@ -27,6 +28,7 @@ export type KnownDecisionsOptions = {
   readonly bus: Bus;
   readonly detector: Pick<Detector, "applyVerdict" | "applyAlert">;
   readonly breaker: Pick<BreakerControl, "take" | "completeList">;
+  readonly lastVerdicts: Pick<LastVerdicts, "take">;
   readonly longestWindowSeconds: number;
   readonly onRejected: (reason: ContractErrorCode, error: ContractError) => void;
   readonly logger: Logger;
@@ -45,7 +47,7 @@ export class KnownDecisions {
 
   constructor(options: KnownDecisionsOptions) {
     this.#options = options;
-    const { breaker, detector, longestWindowSeconds } = options;
+    const { breaker, detector, lastVerdicts, longestWindowSeconds } = options;
     const lookBackMs = alertLookBackSeconds(longestWindowSeconds) * 1000;
     const read = [
       this.#read({
@@ -55,6 +57,7 @@ export class KnownDecisions {
         start: { kind: "last_per_subject" },
         isOthers: (message) => {
           this.#sequence = message.sequence;
+          lastVerdicts.take(message);
           return breaker.take(message);
         },
         take: ({ subject, payload }) =>
