@@ -203,7 +203,7 @@ describe("packetwatch tail", () => {
   });
 
   it("prints one object a line, and ends at the limit by itself", async () => {
-    const tail = tailToFile(["--format", "json", "--limit", "12"], { PW_HOST: "host-a" });
+    const tail = tailToFile(["--json", "--limit", "12"], { PW_HOST: "host-a" });
     await tail.until("own addresses", (lines) => lines.some((line) => line.includes("127.0.0.1")));
     await publishScan();
     await publishScan();

@@ -54,11 +54,7 @@ export function tailCommand(program: Command, from: Environment = environment): 
     .addOption(
       new Option("--format <format>", "how to print them").choices(formats).default("table"),
     )
-    .addOption(
-      new Option("--json", "the same as --format json")
-        .implies({ format: "json" })
-        .conflicts("format"),
-    )
+    .addOption(new Option("--json", "the same as --format json").conflicts("format"))
     .option("--host <name...>", "only attempts that these hosts saw")
     .addOption(
       new Option("--limit <rows>", "end after so many rows")
@@ -69,7 +65,10 @@ export function tailCommand(program: Command, from: Environment = environment): 
     .addOption(timeoutOption())
     .addOption(new Option("--wait", "wait for NATS, however long it takes").conflicts("timeout"))
     .addHelpText("after", tailHelp)
-    .action((flags: TailFlags) => tail(flags, from));
+    .action((flags: TailFlags) =>
+      // Commander takes an implied --format for a given one, which --json excludes.
+      tail(flags.json ? { ...flags, format: "json" } : flags, from),
+    );
 }
 
 const tailHelp = `
