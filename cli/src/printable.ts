@@ -14,13 +14,13 @@ export function jsonText(value: unknown): string {
   );
 }
 
-/** `1 port`, `3 ports`, `2 batches`, `4 entries`. */
+/** `1 port`, `3 ports`, `2 batches`, `4 entries`, `8 keys`. */
 export function counted(count: number, noun: string): string {
   const plural = pluralOf(noun);
   return `${count} ${count === 1 ? noun : plural}`;
 }
 
 function pluralOf(noun: string): string {
-  if (noun.endsWith("y")) return `${noun.slice(0, -1)}ies`;
+  if (/[^aeiou]y$/.test(noun)) return `${noun.slice(0, -1)}ies`;
   return /(s|ch)$/.test(noun) ? `${noun}es` : `${noun}s`;
 }
