@@ -261,6 +261,11 @@ export class FleetHost {
     return new PinnedPacketwatch(this.pinFolder(interfaceName));
   }
 
+  /** The key by which NATS knows a service of this host. */
+  seedFile(service: ServiceName): string {
+    return this.#keys.seedFile(service);
+  }
+
   pinFolder(interfaceName: string): string {
     return pinPaths(this.pinDir, bpffsName(interfaceName)).folder;
   }
