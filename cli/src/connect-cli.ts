@@ -17,6 +17,8 @@ export type ConnectCliOptions = {
   /** "unbounded" waits for as long as it takes, and says so once. */
   readonly timeoutMs: number | "unbounded";
   readonly signal: AbortSignal;
+  /** Takes what NATS doesn't allow with these credentials; default: it is said. */
+  readonly onForbidden?: (error: CliError) => void;
 };
 
 /**
@@ -36,7 +38,7 @@ export async function connectCli(options: ConnectCliOptions): Promise<Bus> {
       servers,
       access: accessOf(config),
       name,
-      logger: stderrLogger(speech),
+      logger: stderrLogger(speech, options.onForbidden),
       signal: AbortSignal.any([signal, refusal.signal, ...(late ? [late] : [])]),
       onFailure: (failure) => {
         if (failure.kind !== "unreachable") refusal.abort(refused(servers, failure));
@@ -96,15 +98,31 @@ export function withoutSecrets(servers: readonly string[]): string {
 }
 
 /** What the bus reports, for people: warnings and errors only. */
-function stderrLogger(speech: { readonly isMuted: boolean }) {
+function stderrLogger(
+  speech: { readonly isMuted: boolean },
+  onForbidden: (error: CliError) => void = once(({ message }) => complain(message)),
+) {
   const say = (fields: object, message: string) => {
-    if (!speech.isMuted) complain(`${message}${forbiddenSubject(fields)}`);
+    const forbidden = forbiddenBy(fields);
+    if (forbidden) onForbidden(forbidden);
+    else if (!speech.isMuted) complain(message);
   };
   const ignore = () => undefined;
   return { debug: ignore, info: ignore, warn: say, error: say };
 }
 
-function forbiddenSubject(fields: object): string {
-  if (!("operation" in fields && "subject" in fields)) return "";
-  return `: ${String(fields.operation)} ${String(fields.subject)}`;
+function forbiddenBy(fields: object): CliError | undefined {
+  if (!("operation" in fields && "subject" in fields)) return undefined;
+  const what = `${String(fields.operation)} ${String(fields.subject)}`;
+  const detail = `NATS forbids '${what}' with these credentials (PW_NATS_NKEY_FILE, PW_NATS_CREDS_FILE); docs/permissions.md says which role may`;
+  return new CliError("NATS_REFUSES", detail);
+}
+
+/** What is forbidden once is tried again as often as it is needed. */
+function once<T>(say: (what: T) => void): (what: T) => void {
+  let isSaid = false;
+  return (what) => {
+    if (!isSaid) say(what);
+    isSaid = true;
+  };
 }

@@ -67,11 +67,7 @@ async function close(flags: BreakerFlags, from: Environment): Promise<void> {
   const changedBy = operatorName(config.host, from);
   const work = (bus: Bus) => closeBreaker(bus, { changedBy, timeoutMs });
   const { message, effect } = await withBus({ config, command: "breaker close", timeoutMs, work });
-  print(
-    flags.json
-      ? jsonText({ ...message, ...effect })
-      : `closed; ${describeDetectors("block again", effect)}`,
-  );
+  print(flags.json ? jsonText({ ...message, ...effect }) : `closed; ${describeDetectors(effect)}`);
   if (effect.late.length > 0) process.exitCode = exitCodes.failed;
 }
 

@@ -20,12 +20,12 @@ export function describeBreaker(message: BreakerMessage | undefined): string {
   return `${state} since ${since} (${printable(changedBy)}): ${reasonTexts[reason]}`;
 }
 
-/** `2/2 detectors block again after 310 ms`; `1/2 detectors block again; d2 did not say so within 5s`. */
-export function describeDetectors(what: string, effect: DetectorEffect): string {
+/** `known to 2/2 detectors after 310 ms`; `known to 1/2 detectors; d2 did not say so within 5s`. */
+export function describeDetectors(effect: DetectorEffect): string {
   const { done, late, durationMs, waitedMs } = effect;
   const known = done.length + late.length;
-  if (known === 0) return "no detector is heard";
-  const head = `${done.length}/${known} ${known === 1 ? "detector" : "detectors"} ${what}`;
+  if (known === 0) return "no detector is heard; each takes it in when it is back";
+  const head = `known to ${done.length}/${known} ${known === 1 ? "detector" : "detectors"}`;
   if (late.length === 0) return `${head} after ${durationMs} ms`;
   return `${head}; ${listNames(late)} did not say so within ${formatDuration(waitedMs / 1000)}`;
 }

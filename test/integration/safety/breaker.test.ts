@@ -116,7 +116,7 @@ it("while it is open operators block, and detectors go on alerting", async () =>
 
 it("closed by hand, new scanners are blocked, and those that were held back are not", async () => {
   const closed = await desk.run("breaker", "close");
-  expect(closed.out).toMatch(/^closed; 2\/2 detectors block again after \d+ ms\n$/);
+  expect(closed.out).toMatch(/^closed; known to 2\/2 detectors after \d+ ms\n$/);
   expect(closed.code).toBe(0);
   for (const detector of detectors) {
     await detector.logged("the breaker is closed; detectors block again");

@@ -16,6 +16,7 @@ import { PermissionViolationError } from "@nats-io/transport-node";
 import { waitUntil } from "../../support/eventually.ts";
 import { type LockedNats, prepareLockedNats } from "../../support/locked-nats.ts";
 import { type NatsServer, startNats } from "../../support/nats.ts";
+import { runPacketwatch } from "../../support/packetwatch-command.ts";
 import { RecordingLogger } from "../../support/recording-logger.ts";
 import { testStreams } from "../../support/streams.ts";
 
@@ -291,5 +292,22 @@ describe("a key that is for one host", () => {
       connection.publish("packetwatch.v1.applied.web-2", "{}");
     });
     expect(refused).toEqual(["packetwatch.v1.applied.web-2"]);
+  });
+});
+
+describe("a command with the key of another role", () => {
+  it.each([
+    ["capture", ["block", "203.0.113.1"]],
+    ["capture", ["status"]],
+    ["integrator", ["allow", "add", "203.0.113.1"]],
+    ["metrics", ["breaker", "close"]],
+  ] as const)("as %s, %j ends at once with one line", async (role, args) => {
+    const settings = { PW_NATS_URL: nats.url, PW_NATS_NKEY_FILE: locked.keys.seedFile(role) };
+    const { code, out, errors } = await runPacketwatch({
+      settings,
+      args: [...args, "--timeout", "600"],
+    });
+    expect({ code, out }).toEqual({ code: 1, out: "" });
+    expect(errors).toMatch(/^packetwatch: NATS forbids '\w+ \$\S+' with these credentials .*\n$/);
   });
 });
