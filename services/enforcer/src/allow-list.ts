@@ -30,12 +30,12 @@ export class AllowList {
     return this.#all.has(text);
   }
 
-  /** Whether nothing, or not everything, of a block would be dropped: an IPv6 prefix is spared where an address in it is allowed. */
-  touches(block: Prefix): boolean {
+  /** Whether nothing of a block would be dropped. One that holds more than what is allowed is in force for the rest. */
+  covers(block: Prefix): boolean {
     if (this.#all.has(formatPrefix(block))) return true;
-    if (this.#wide.some((allowed) => prefixContains(allowed, block.words))) return true;
-    if (block.bits === 128) return false;
-    return this.prefixes.some((allowed) => prefixContains(block, allowed.words));
+    return this.#wide.some(
+      (allowed) => allowed.bits <= block.bits && prefixContains(allowed, block.words),
+    );
   }
 
   #addHost({ prefix, reason }: HostEntry): void {

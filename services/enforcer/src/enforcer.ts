@@ -184,7 +184,7 @@ export class Enforcer {
     const { offsetNs } = sampleClockOffset(1);
     const maps = this.#isSource(prefix) ? [...this.#maps.values()] : [];
     const held = maps.flatMap((map) => map.blockOf(prefix) ?? []);
-    const allowed = this.#allowed.touches(prefix);
+    const allowed = this.#allowed.covers(prefix);
     return hostBlockOf({ source, held, allowed }, { nowNs: realTimeNs() - offsetNs, offsetNs });
   }
 
@@ -383,7 +383,7 @@ export class Enforcer {
 
   #applied(change: Change, action: Applied["action"], sequence: number): Applied {
     const { block } = change;
-    const isSpared = action === "blocked" && this.#allowed.touches(block.prefix);
+    const isSpared = action === "blocked" && this.#allowed.covers(block.prefix);
     const appliedUs = wallUs();
     const isReaction = change.kind === "block" && block.decidingUs !== undefined;
     return {
