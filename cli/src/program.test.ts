@@ -80,6 +80,32 @@ describe("the command", () => {
     expect(commandsWithout("--json")).toEqual(["completion"]);
   });
 
+  it.each([
+    [["tail", "--bogus"], "unknown option '--bogus'", "packetwatch tail"],
+    [["allow", "check"], "missing required argument 'address'", "packetwatch allow check"],
+    [["--bogus"], "unknown option '--bogus'", "packetwatch"],
+  ])("%j names the help of the command that was meant", async (args, what, path) => {
+    const said: string[] = [];
+    const program = createProgram();
+    const meant = args.reduce(
+      (command, arg) => command.commands.find((each) => each.name() === arg) ?? command,
+      program,
+    );
+    meant.configureOutput({ writeErr: (text) => said.push(text) });
+    await expect(program.parseAsync(args, { from: "user" })).rejects.toThrow(CommanderError);
+    expect(said.join("")).toBe(`packetwatch: ${what}\n('${path} --help' tells how it is used)\n`);
+  });
+
+  it("every argument is described", () => {
+    const argumentsOf = (command: Command): readonly string[] => [
+      ...command.registeredArguments
+        .filter((each) => each.description === "")
+        .map((each) => `${command.name()} ${each.name()}`),
+      ...command.commands.flatMap(argumentsOf),
+    ];
+    expect(argumentsOf(createProgram())).toEqual([]);
+  });
+
   it("passwords in URLs are not shown", () => {
     const servers = ["nats://user:secret@nats.example:4222", "tls://nats.example"];
     expect(withoutSecrets(servers)).toBe("nats://nats.example:4222,tls://nats.example");

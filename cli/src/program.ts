@@ -25,9 +25,10 @@ export function createProgram(): Command {
     .description("Finds port scanners on a fleet of Linux hosts, and drops them in XDP.")
     .version(manifest.version, "-V, --version", "print the version")
     .helpOption("-h, --help", "print this help, or a command's own after its name")
-    .showHelpAfterError(
-      "(packetwatch --help shows the commands, packetwatch COMMAND --help their options)",
-    )
+    .configureOutput({
+      // As every other failure of the command begins.
+      outputError: (text, write) => write(text.replace(/^error: /, "packetwatch: ")),
+    })
     .addHelpText("after", programHelp())
     .exitOverride();
   upCommand(program);
@@ -48,7 +49,14 @@ export function createProgram(): Command {
   keysCommand(program);
   provisionCommand(program);
   completionCommand(program);
+  pointToHelp(program, "packetwatch");
   return program;
+}
+
+/** Bad usage names the help of the command that was meant. */
+function pointToHelp(command: Command, path: string): void {
+  command.showHelpAfterError(`('${path} --help' tells how it is used)`);
+  for (const each of command.commands) pointToHelp(each, `${path} ${each.name()}`);
 }
 
 function programHelp(): string {

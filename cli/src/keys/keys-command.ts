@@ -11,6 +11,8 @@ import { KEY_NAME, KeyFolder, type Owners } from "./key-folder.ts";
 type InitFlags = { readonly owner?: Owners; readonly json?: true };
 type AddFlags = InitFlags & { readonly host?: string };
 
+const FOLDER = "where the keys are kept";
+
 export function keysCommand(program: Command): void {
   const keys = program
     .command("keys")
@@ -18,15 +20,15 @@ export function keysCommand(program: Command): void {
     .addHelpText("after", keysHelp);
   keys
     .command("init")
-    .argument("<folder>", "where the keys are kept; made where it is missing")
+    .argument("<folder>", `${FOLDER}; made where it is missing`)
     .description("make a key for each role that has none; harmless to repeat")
     .addOption(ownerOption())
     .addOption(jsonOption())
     .action(init);
   keys
     .command("add")
-    .argument("<folder>")
-    .addArgument(new Argument("<role>").choices(roleNames))
+    .argument("<folder>", FOLDER)
+    .addArgument(new Argument("<role>", "what it may do").choices(roleNames))
     .addArgument(new Argument("<name>", "the name of the key").argParser(keyName))
     .description("make one more key of a role, such as one for each host")
     .option("--host <host>", "the host (PW_HOST) that it may speak for; without it, any")
@@ -35,14 +37,14 @@ export function keysCommand(program: Command): void {
     .action(add);
   keys
     .command("remove")
-    .argument("<folder>")
-    .argument("<name>")
+    .argument("<folder>", FOLDER)
+    .argument("<name>", "the key, as 'packetwatch keys list' shows it")
     .description("take a key away; NATS refuses it once it has read the configuration again")
     .addOption(jsonOption())
     .action(remove);
   keys
     .command("list")
-    .argument("<folder>")
+    .argument("<folder>", FOLDER)
     .description("list the keys; seeds are not shown")
     .addOption(jsonOption())
     .action(list);

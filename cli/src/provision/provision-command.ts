@@ -26,10 +26,10 @@ export function provisionCommand(program: Command, from: Environment = environme
 const provisionHelp = `
 A detector makes what is missing, too, when it starts and when NATS comes back,
 and changes nothing. Where NATS knows roles this needs the provisioner's key
-(docs/security.md). The variables
-that size the streams are a detector's: PW_SYN_STREAM_BYTES, PW_MAX_VERDICTS,
-PW_HISTORY_SECONDS, PW_HISTORY_BYTES, PW_STREAM_REPLICAS, PW_SYN_STORAGE and the
-windows of the rules. Doing it twice is harmless.
+(docs/security.md). The variables that size the streams are a detector's:
+PW_SYN_STREAM_BYTES, PW_MAX_VERDICTS, PW_HISTORY_SECONDS, PW_HISTORY_BYTES,
+PW_STREAM_REPLICAS, PW_SYN_STORAGE and the windows of the rules. Doing it twice is
+harmless.
 
 Examples:
   packetwatch provision
