@@ -162,7 +162,7 @@ describe("an explanation", () => {
     const past = { ...nothing, verdicts: [block], applied: [applied] };
     const text = renderExplanation(explanationOf({ block, past, seen, silent }));
     expect(text).toMatch(
-      /^192\.0\.2\.56 is blocked on 1\/1 hosts since .*, until it is unblocked\n/,
+      /^192\.0\.2\.56 is blocked on 1\/1 host since .*, until it is unblocked\n/,
     );
     expect(text).toContain("Port scan detected: 192.0.2.56 -> 10.0.0.5 on ports 80,81,82,83");
     expect(text).toContain("rule vertical: 4 ports within 60 seconds, decided by detector/d1");
@@ -196,7 +196,7 @@ describe("an explanation", () => {
   it("of a host in a dry run says that nothing is dropped there", () => {
     const onHosts = [{ ...onHost("host-a", false), state: "dry_run" as const }];
     const text = renderExplanation(explanationOf({ block, onHosts, seen }));
-    expect(text).toMatch(/^192\.0\.2\.56 is blocked on 0\/1 hosts \(1 in a dry run\) since/);
+    expect(text).toMatch(/^192\.0\.2\.56 is blocked on 0\/1 host \(1 in a dry run\) since/);
     expect(text).toContain("host-a  in a dry run: 12 would have been dropped");
   });
 

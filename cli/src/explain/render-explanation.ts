@@ -35,7 +35,7 @@ export function headline(explanation: Explanation): string {
     const since = new LocalTime().format(block.issuedUs);
     const dry = hosts.filter(({ state }) => state === "dry_run").length;
     const pretending = dry === 0 ? "" : ` (${dry} in a dry run)`;
-    return `${source} is blocked on ${applied}/${hosts.length} hosts${pretending} since ${since}, ${untilText(block.expiresUs, nowUs)}`;
+    return `${source} is blocked on ${applied}/${counted(hosts.length, "host")}${pretending} since ${since}, ${untilText(block.expiresUs, nowUs)}`;
   }
   if (state === "allowed") {
     return `${source} is allow-listed on ${listNames(allowedOn)}: there, nothing of it is dropped, and none of it counts as a scan`;

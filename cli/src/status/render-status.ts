@@ -88,11 +88,16 @@ function renderDetectors(detectors: readonly DetectorStatus[]): string {
   const rows = detectors.map((detector) => [
     printable(detector.instance),
     describeProcess(detector),
-    detector.isHeard ? `${detector.shards.length}: ${ranges(detector.shards)}` : "-",
+    detector.isHeard ? shardsText(detector.shards) : "-",
     detector.isHeard ? String(detector.lag) : "-",
     detector.isHeard ? String(detector.trackedKeys) : "-",
   ]);
   return renderTable([["DETECTOR", "VERSION", "SHARDS", "LAG", "KEYS"], ...rows]);
+}
+
+/** `64: 0-63`, `none`. */
+function shardsText(shards: readonly number[]): string {
+  return shards.length === 0 ? "none" : `${shards.length}: ${ranges(shards)}`;
 }
 
 function renderStreams(streams: readonly (StreamState | undefined)[]): string {
