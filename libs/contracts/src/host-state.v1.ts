@@ -40,7 +40,7 @@ export const hostStateSchema = z.object({
   sentUs: timestampUs,
   /** Interfaces whose maps are held. */
   interfaces: z.array(name).max(64),
-  /** What the kernel does now; null while there are no maps. */
+  /** What the kernel does now; null while no program is attached. */
   enforcing: z.enum(["on", "off"]).nullable(),
   /** What decides that: the host's variable, or a setting for the host or for the fleet. */
   enforcedBy: z.enum(["variable", "host", "fleet"]),

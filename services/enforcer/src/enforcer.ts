@@ -296,7 +296,7 @@ export class Enforcer {
 
   /** A host that drops on one of its interfaces enforces. */
   #readEnforcing(): HostState["enforcing"] {
-    const maps = [...this.#maps.values()];
+    const maps = [...this.#maps.values()].filter(({ isAttached }) => isAttached);
     if (maps.length === 0) return null;
     return maps.some((map) => isEnforcing(map.readLive(), bootTimeNs())) ? "on" : "off";
   }

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { BpfError, type BpfMap, bpffsName, openPinnedMap } from "@packetwatch/bpf";
 import {
   ALLOW_KEY_BYTES,
@@ -49,9 +50,14 @@ export class HostMap {
   readonly #allowed: BpfMap;
   readonly #live: BpfMap;
   readonly #ids: string;
+  readonly #linkPath: string;
 
-  private constructor(interfaceName: string, maps: Record<HeldMap, BpfMap>) {
+  private constructor(
+    interfaceName: string,
+    { maps, linkPath }: { readonly maps: Record<HeldMap, BpfMap>; readonly linkPath: string },
+  ) {
     this.interfaceName = interfaceName;
+    this.#linkPath = linkPath;
     this.#blocked = maps.blocked;
     this.#allowed = maps.allowed;
     this.#live = maps.live;
@@ -66,7 +72,8 @@ export class HostMap {
       for (const name of heldMaps) {
         opened.push([name, openPinnedMap(paths.map(name), expectations[name])]);
       }
-      return new HostMap(interfaceName, Object.fromEntries(opened) as Record<HeldMap, BpfMap>);
+      const maps = Object.fromEntries(opened) as Record<HeldMap, BpfMap>;
+      return new HostMap(interfaceName, { maps, linkPath: paths.link });
     } catch (error) {
       for (const [, map] of opened) map.close();
       if (error instanceof BpfError && error.code === "PIN_MISSING") return undefined;
@@ -76,6 +83,11 @@ export class HostMap {
 
   get capacity(): number {
     return this.#blocked.maxEntries;
+  }
+
+  /** Whether a program works with these maps: capture fills them before it attaches one. */
+  get isAttached(): boolean {
+    return existsSync(this.#linkPath);
   }
 
   /** Whether the pins still are these maps: capture makes new ones when their sizes change. */

@@ -80,10 +80,9 @@ export function createEnforcerTelemetry(options: EnforcerTelemetryOptions): Enfo
 }
 
 function readState(metrics: ServiceMetrics<"enforcer">, host: string, state: HostState): void {
-  if (state.enforcing !== null) {
-    const value = state.enforcing === "on" ? 1 : 0;
-    metrics.gauge("packetwatch_enforcer_enforcing").set({ host }, value);
-  }
+  const enforcing = metrics.gauge("packetwatch_enforcer_enforcing");
+  if (state.enforcing === null) enforcing.remove({ host });
+  else enforcing.set({ host }, state.enforcing === "on" ? 1 : 0);
   metrics.gauge("packetwatch_enforcer_allowed_refused").set({ host }, state.refused);
   const byReason = metrics.gauge("packetwatch_enforcer_allowed");
   for (const reason of allowReasons) {

@@ -1,4 +1,6 @@
+import { rmSync } from "node:fs";
 import { type Bus, connectBus, provisionStreams } from "@packetwatch/bus";
+import { pinPaths } from "@packetwatch/contracts";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { AppliedTap } from "../../support/applied-tap.ts";
 import { BackgroundCommand } from "../../support/background-command.ts";
@@ -200,4 +202,21 @@ it("a host that nobody knows is refused, and the known ones are named", async ()
   const said = await command.run("enforce", "off", "--host", "c");
   expect(said.code).toBe(1);
   expect(said.errors).toBe("packetwatch: no host c was heard; known: a, b\n");
+});
+
+it("a host without a program says that, and not that it is in a dry run", async () => {
+  const host = hostOf("b");
+  await host.kill("capture");
+  rmSync(pinPaths(host.settings["PW_PIN_DIR"] ?? "", "eth0").link);
+  const isSaid = async () => {
+    const { out } = await command.run("enforce", "show");
+    return /^b +no XDP program yet/m.test(out);
+  };
+  await waitUntil(isSaid, { timeoutMs: TIMEOUT_MS, what: "the host to say so" });
+  const isNoted = async () => (await command.run("status")).out.includes("dry run");
+  const what = "its last word of a dry run to be over";
+  await waitUntil(async () => !(await isNoted()), { timeoutMs: TIMEOUT_MS, what });
+  expect(await command.json("enforce", "show")).toContainEqual(
+    expect.objectContaining({ host: "b", enforcing: null }),
+  );
 });
