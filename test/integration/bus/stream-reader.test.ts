@@ -137,6 +137,18 @@ describe("what is delivered", () => {
     expect(reader.payloads).toEqual(expected);
   });
 
+  test("more is asked for when three quarters have come: a request costs as much as a message", async () => {
+    const payloads = Array.from({ length: 240 }, (_, index) => String(index));
+    await publish("s.a", ...payloads);
+    const { outMsgs: before } = bus.connection.stats();
+    const reader = read({ kind: "all" }, "s.>", 32);
+    await reader.delivered("239");
+    const asked = bus.connection.stats().outMsgs - before;
+    await reader.close();
+    // The first, one with each 24, and what it takes to begin.
+    expect(asked).toBeLessThanOrEqual(1 + 10 + 2);
+  });
+
   test("a message carries its subject, sequence and time of storing", async () => {
     const beforeUs = Date.now() * 1000;
     await publish("s.a.b", "payload");
