@@ -92,17 +92,27 @@ describe("the ring reader", () => {
     expect(state).toEqual({ records: 5, onReadable: undefined });
   });
 
-  it("leaves an empty ring alone for as long as it is told to", () => {
+  it("leaves an empty ring alone for as long as it is told to, and takes what came meanwhile", () => {
     const { reader, state, read } = createReader(5, { restMs: () => 14 });
     reader.release();
     state.onReadable?.();
     expect([read(), state.onReadable]).toEqual([5, undefined]);
     state.records = 7;
     vi.advanceTimersByTime(13);
-    expect(state.onReadable).toBeUndefined();
+    expect([read(), state.onReadable]).toEqual([5, undefined]);
     vi.advanceTimersByTime(1);
-    state.onReadable?.();
-    expect(read()).toBe(12);
+    expect([read(), state.onReadable]).toEqual([12, undefined]);
+  });
+
+  it("waits again where nothing came while it rested, or more than a turn takes", () => {
+    for (const came of [0, RECORDS_PER_TURN]) {
+      const { reader, state, read } = createReader(5, { restMs: () => 14 });
+      reader.release();
+      state.onReadable?.();
+      state.records = came;
+      vi.advanceTimersByTime(14);
+      expect([read(), state.onReadable]).toEqual([5 + came, expect.any(Function)]);
+    }
   });
 
   it("never rests while a turn leaves something", () => {

@@ -69,9 +69,10 @@ export class RingReader {
 
   // The ring stays readable while it has something: the loop comes back by itself.
   #watch(): void {
-    this.#options.ring.onReadable((error) =>
-      error ? this.#options.onError(error) : this.#takeTurnAndRest(),
-    );
+    this.#options.ring.onReadable((error) => {
+      if (error) this.#options.onError(error);
+      else this.#takeTurnAndRest();
+    });
   }
 
   #leaveRing(): void {
@@ -79,15 +80,23 @@ export class RingReader {
     clearTimeout(this.#resting);
   }
 
-  #takeTurnAndRest(): void {
+  /** False where it neither rests now nor holds back: somebody has to wait for more. */
+  #takeTurnAndRest(): boolean {
     const { recordsPerTurn, restMs } = this.#options;
     const isEmpty = this.#takeTurn() < recordsPerTurn;
     // What a turn brings may be the reason to hold back.
-    if (this.#holding || !isEmpty) return;
-    const ms = restMs();
-    if (ms === 0) return;
+    if (this.#holding) return true;
+    const ms = isEmpty ? restMs() : 0;
+    if (ms === 0) return false;
     this.#leaveRing();
-    this.#resting = setTimeout(() => this.#watch(), ms);
+    this.#resting = setTimeout(() => this.#endRest(), ms);
+    return true;
+  }
+
+  // Waiting for what is there already would cost seven system calls.
+  #endRest(): void {
+    const hasRecords = this.#options.ring.availableBytes() > 0;
+    if (!hasRecords || !this.#takeTurnAndRest()) this.#watch();
   }
 
   #relieve(): void {
