@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Sees that the images which the Dockerfile is built from are there: those of the engine, or of the registry, or else
-# stand-ins under the same names, for machines that reach no registry. A stand-in is a minimal Debian made from the
-# mirror that this machine uses, with Node from its npm package, or with the nats-server of set-up.
+# Sees that the images which are not ours are there, those which the Dockerfile is built from and those of the profile
+# observability: those of the engine, or of the registry, or else stand-ins under the same names, for machines that reach
+# no registry. A stand-in is a minimal Debian made from the mirror that this machine uses, with Node from its npm package,
+# with the nats-server of set-up, or with the Prometheus of a newer Debian. Neither Debian nor npm has Grafana: its stand-in
+# shows what Grafana would be given, and nothing more.
 set -euo pipefail
 . "$(dirname "$0")/../setup/say.sh"
-. "$(dirname "$0")/../setup/debian-source.sh"
+. "$(dirname "$0")/../setup/newer-debian.sh"
 . "$(dirname "$0")/client.sh"
 
 PULL_TIMEOUT_SECONDS=300
@@ -14,6 +16,9 @@ work=''
 
 # The default of an argument of the Dockerfile.
 base_of() { sed -nE "s/^ARG $1=(.+)$/\1/p" "$repository/Dockerfile"; }
+
+# The image of a service that compose takes as it is, by its name without the tag.
+image_of() { sed -nE "s|^ +image: ($1:.+)\$|\1|p" "$repository/docker-compose.yml"; }
 
 is_there() { docker image inspect "$1" >/dev/null 2>&1; }
 
@@ -87,8 +92,38 @@ CMD ["nats-server"]
 EOF
 }
 
+make_prometheus_standin() {
+  local image=$1 context="$work/prometheus"
+  ensure_standin_root
+  unpack_newer "$context" prometheus || fail "Prometheus could not be fetched from Debian $newer_suite"
+  build_standin "$image" "$context/unpacked" <<EOF
+FROM $STANDIN_ROOT
+COPY usr/bin/prometheus /bin/prometheus
+RUN mkdir /prometheus && chown nobody:nogroup /prometheus
+WORKDIR /prometheus
+USER nobody
+ENTRYPOINT ["/bin/prometheus"]
+EOF
+}
+
+# With the user that Grafana's image has.
+make_grafana_standin() {
+  local image=$1 context="$work/grafana"
+  mkdir -p "$context"
+  cp "$repository/scripts/docker/grafana-standin.mjs" "$context"
+  build_standin "$image" "$context" <<EOF
+FROM $(base_of NODE_IMAGE)
+COPY grafana-standin.mjs /
+RUN mkdir /var/lib/grafana && chown 472:0 /var/lib/grafana
+USER 472
+CMD ["node", "/grafana-standin.mjs"]
+EOF
+}
+
 use_docker_client || fail "there is no docker client with compose and buildx here"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 ensure_image "$(base_of NODE_IMAGE)" make_node_standin
 ensure_image "$(base_of NATS_IMAGE)" make_nats_standin
+ensure_image "$(image_of prom/prometheus)" make_prometheus_standin
+ensure_image "$(image_of grafana/grafana)" make_grafana_standin

@@ -8,6 +8,8 @@ cd "$(dirname "$0")/../.."
 use_docker_client || fail "there is no docker client with compose and buildx here"
 
 stack() { docker compose "$@"; }
+# With what a profile has added, named this time or not.
+whole_stack() { stack --profile '*' "$@"; }
 # The stack beside a tester, whose loopback is watched in place of the host's; apart from the stack that runs.
 test_stack() { docker compose --project-name packetwatch-test --file docker-compose.yml --file docker-compose.test.yml "$@"; }
 
@@ -39,12 +41,12 @@ say_where() {
 
 # Program, maps and pins outlive the containers, as they should while one is replaced; this is for the end.
 stop() {
-  if [ -z "$(stack ps --all --quiet)" ]; then
+  if [ -z "$(whole_stack ps --all --quiet)" ]; then
     echo "nothing is running"
     return
   fi
   detach_with stack
-  stack down --remove-orphans
+  whole_stack down --remove-orphans
   echo "stopped; XDP is detached"
 }
 
@@ -102,7 +104,7 @@ stop_test_stack() {
 clean() {
   stop
   test_stack down --volumes --remove-orphans --rmi local
-  stack down --volumes --remove-orphans
+  whole_stack down --volumes --remove-orphans
   docker image rm --force packetwatch packetwatch-nats packetwatch-tester >/dev/null 2>&1 || true
 }
 

@@ -6,26 +6,18 @@ import { parsePrefix } from "@packetwatch/net";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { BackgroundCommand } from "../support/background-command.ts";
 import { Cleanup } from "../support/cleanup.ts";
-import { ComposeStack, docker } from "../support/compose-stack.ts";
+import { type ComposeStack, docker } from "../support/compose-stack.ts";
 import { waitUntil } from "../support/eventually.ts";
 import { metricTotal, readMetrics } from "../support/metrics-page.ts";
-import { freePort } from "../support/nats.ts";
-import { here } from "../support/network-namespace.ts";
-import { startNginx } from "../support/nginx.ts";
-import { PinnedPacketwatch } from "../support/pinned-packetwatch.ts";
 import { blockVerdict, publishVerdict } from "../support/published-verdicts.ts";
 import { RecordingLogger } from "../support/recording-logger.ts";
 import { SynTap, VerdictTap } from "../support/taps.ts";
-import { visit } from "../support/visit.ts";
+import { BLOCK_TIMEOUT_MS, OPEN_PORT, PIN_DIR, StackSite } from "./stack-site.ts";
 import { createWatchedLink, ip, PREFIX, type WatchedLink } from "./watched-link.ts";
 
-const OPEN_PORT = 8086;
-const CLOSED_PORTS = [1, 2, 3] as const;
-const PIN_DIR = `/sys/fs/bpf/${PREFIX}`;
 const OTHER_PIN_DIR = `${PIN_DIR}other`;
 const START_TIMEOUT_MS = 300_000;
 const TEST_TIMEOUT_MS = 240_000;
-const BLOCK_TIMEOUT_MS = 30_000;
 
 /** As nkeys are written: of a user, 58 characters. */
 const SEED = /\bSU[A-Z2-7]{56}\b/;
@@ -36,73 +28,23 @@ const services = ["nats", "capture", "enforcer", "detector", "metrics"] as const
 
 const ofStack = new Cleanup();
 const ofTest = new Cleanup();
+let site: StackSite;
 let stack: ComposeStack;
-let link: WatchedLink;
 let other: WatchedLink;
-let natsUrl: string;
-let metricsUrl: string;
-let used = 0;
 
 beforeAll(async () => {
-  link = createWatchedLink("a", "198.18.7", ofStack);
   other = createWatchedLink("b", "198.18.8", ofStack);
-  const [natsPort, metricsPort] = [await freePort(), await freePort()];
-  natsUrl = `nats://127.0.0.1:${natsPort}`;
-  metricsUrl = `http://127.0.0.1:${metricsPort}`;
-  stack = new ComposeStack({
-    project: PREFIX,
-    settings: {
-      PW_IFDEV: link.interfaceName,
-      PW_PIN_DIR: PIN_DIR,
-      PW_NATS_PORT: String(natsPort),
-      PW_PROMETHEUS_PORT: String(metricsPort),
-      // The taps below read all attempts, over restarts of NATS too.
-      PW_SYN_STORAGE: "file",
-    },
-  });
-  ofStack.defer(() => rmSync(PIN_DIR, { recursive: true, force: true }));
-  ofStack.defer(() => stack.remove());
-  ofStack.own(await startNginx({ namespace: here, ports: [OPEN_PORT], answer: "pong" }));
+  // The taps below read all attempts, over restarts of NATS too.
+  site = await StackSite.create(ofStack, { PW_SYN_STORAGE: "file" });
+  stack = site.stack;
   await stack.up();
 }, START_TIMEOUT_MS);
 afterEach(() => ofTest.run());
 afterAll(() => ofStack.run(), START_TIMEOUT_MS);
 
-function newSource(): string {
-  const source = link.sources[used++];
-  if (source === undefined) throw new Error("the link has no source left");
-  return source;
-}
-
-function visitFrom(source: string, port: number = OPEN_PORT) {
-  return visit({ from: link.visitor, source, address: link.address, port });
-}
-
-/** Attempts on closed ports, as many as make a scanner. */
-async function scan(source: string): Promise<void> {
-  for (const port of CLOSED_PORTS) await visitFrom(source, port);
-}
-
-function openPins(): PinnedPacketwatch {
-  return ofTest.own(new PinnedPacketwatch(`${PIN_DIR}/${link.interfaceName}`));
-}
-
-async function untilBlocked(source: string): Promise<void> {
-  const pinned = openPins();
-  const waitOptions = { timeoutMs: BLOCK_TIMEOUT_MS, what: `${source} to be blocked` };
-  await waitUntil(() => pinned.maps.blockOf(source), waitOptions);
-}
-
-async function addBlockedSource(): Promise<string> {
-  const source = newSource();
-  await scan(source);
-  await untilBlocked(source);
-  return source;
-}
-
 async function openBus(key = "operator") {
   const access = { nkeyFile: await stack.seedFile(key) };
-  const options = { servers: [natsUrl], access, name: "test", logger: new RecordingLogger() };
+  const options = { servers: [site.natsUrl], access, name: "test", logger: new RecordingLogger() };
   return ofTest.own(await connectBus(options));
 }
 
@@ -215,7 +157,7 @@ describe("keys", () => {
     const failures: string[] = [];
     const refused = new AbortController();
     const connecting = connectBus({
-      servers: [natsUrl],
+      servers: [site.natsUrl],
       name: "nobody",
       logger: new RecordingLogger(),
       signal: refused.signal,
@@ -298,12 +240,12 @@ describe(
   "a scan",
   () => {
     it("is seen, judged and dropped; others are served, and metrics tell", async () => {
-      expect(await visitFrom(newSource())).toBe("pong");
-      const scanner = await addBlockedSource();
-      expect(await visitFrom(scanner)).toBe("timed out");
-      expect(await visitFrom(newSource())).toBe("pong");
+      expect(await site.visitFrom(site.newSource())).toBe("pong");
+      const scanner = await site.addBlockedSource();
+      expect(await site.visitFrom(scanner)).toBe("timed out");
+      expect(await site.visitFrom(site.newSource())).toBe("pong");
       const dropped = async () => {
-        const page = await readMetrics(`${metricsUrl}/metrics`);
+        const page = await readMetrics(`${site.metricsUrl}/metrics`);
         return (metricTotal(page, "packetwatch_syn_dropped_total") ?? 0) > 0;
       };
       await waitUntil(dropped, { timeoutMs: BLOCK_TIMEOUT_MS, what: "drops in the metrics" });
@@ -311,9 +253,9 @@ describe(
 
     it("by many sources is judged once for each while detectors go from 1 to 3 and back to 1", async () => {
       const verdicts = ofTest.own(new VerdictTap(await openBus()));
-      const sources = Array.from({ length: 24 }, newSource);
+      const sources = Array.from({ length: 24 }, () => site.newSource());
       const scanning = (async () => {
-        for (const source of sources) await scan(source);
+        for (const source of sources) await site.scan(source);
       })();
       await stack.up("--no-recreate", "--scale", "detector=3");
       expect(await stack.inspect("detector")).toHaveLength(3);
@@ -324,7 +266,7 @@ describe(
       await stack.up("--no-recreate", "--scale", "detector=1");
       expect(await stack.inspect("detector")).toHaveLength(1);
       await scanning;
-      for (const source of sources) await untilBlocked(source);
+      for (const source of sources) await site.untilBlocked(source);
       const judged = verdicts.verdicts.map(({ verdict }) => verdict.source);
       expect(judged.filter((source) => sources.includes(source)).toSorted()).toEqual(
         sources.toSorted(),
@@ -343,17 +285,17 @@ describe("blocks stay in force, and new scanners are blocked again", () => {
     "through $what of each service, one after the other",
     async ({ happen }) => {
       const blocked = await addStubbornSource();
-      const pinned = openPins();
+      const pinned = ofTest.own(site.openPins());
       const syns = ofTest.own(new SynTap(await openBus()));
       for (const service of services) {
         const droppedBefore = pinned.maps.blockOf(blocked)?.dropped ?? 0n;
         await happen(service);
-        expect(await visitFrom(blocked), service).toBe("timed out");
+        expect(await site.visitFrom(blocked), service).toBe("timed out");
         expect(pinned.maps.blockOf(blocked)?.dropped, service).toBeGreaterThan(droppedBefore);
       }
       // After docker kill the engine leaves containers as they are: by now none of them runs.
       await stack.up("--no-recreate");
-      const next = await addBlockedSource();
+      const next = await site.addBlockedSource();
       await waitUntil(() => syns.of(next).syns > 0, {
         timeoutMs: BLOCK_TIMEOUT_MS,
         what: "the stream to be read up to the newest attempts",
@@ -366,9 +308,9 @@ describe("blocks stay in force, and new scanners are blocked again", () => {
 
   /** A source that is blocked, and goes on to attempt without pause. */
   async function addStubbornSource(): Promise<string> {
-    const source = await addBlockedSource();
+    const source = await site.addBlockedSource();
     const flood = ["-q", "-S", "-a", source, "-p", String(OPEN_PORT), "-i", "u5000"];
-    ofTest.own(new BackgroundCommand(link.visitor, ["hping3", ...flood, link.address]));
+    ofTest.own(new BackgroundCommand(site.link.visitor, ["hping3", ...flood, site.link.address]));
     return source;
   }
 });
@@ -377,9 +319,9 @@ describe(
   "the end",
   () => {
     it("leaves no XDP program, no pins, no containers, networks or volumes", async () => {
-      expect(ip("link", "show", link.interfaceName)).toContain("xdp");
+      expect(ip("link", "show", site.link.interfaceName)).toContain("xdp");
       await stack.down();
-      expect(ip("link", "show", link.interfaceName)).not.toContain("xdp");
+      expect(ip("link", "show", site.link.interfaceName)).not.toContain("xdp");
       expect(existsSync(PIN_DIR)).toBe(false);
       const label = `label=com.docker.compose.project=${PREFIX}`;
       for (const kind of [["container", "--all"], ["network"], ["volume"]] as const) {

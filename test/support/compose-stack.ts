@@ -1,11 +1,14 @@
-import { execFile } from "node:child_process";
+import { type ChildProcessByStdio, execFile, spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
-import { waitUntil } from "./eventually.ts";
+import { waitUntil, within } from "./eventually.ts";
 
-const COMPOSE_FILE = fileURLToPath(new URL("../../docker-compose.yml", import.meta.url));
+const REPOSITORY = fileURLToPath(new URL("../../", import.meta.url));
+const COMPOSE_FILE = join(REPOSITORY, "docker-compose.yml");
 const COMMAND_TIMEOUT_MS = 240_000;
 const MAX_OUTPUT_BYTES = 16 * 1024 ** 2;
 const HEALTHY_TIMEOUT_MS = 60_000;
@@ -61,6 +64,12 @@ export class ComposeStack {
       ["compose", "--project-name", this.#project, "--progress", "quiet", ...all, ...args],
       this.#environment,
     );
+  }
+
+  /** Begins a verb of make in containers. */
+  startMake(verb: string, settings: Readonly<Record<string, string>> = {}): MakeVerb {
+    const own = { PW_RUNTIME: "docker", COMPOSE_PROJECT_NAME: this.#project };
+    return new MakeVerb(verb, { ...this.#environment, ...own, ...settings });
   }
 
   /** Starts what isn't running, and waits until all are healthy. */
@@ -154,8 +163,65 @@ export class ComposeStack {
 
   /** Removes containers, network and volumes, whatever state they are in. */
   async remove(): Promise<void> {
-    await this.compose("down", "--volumes", "--remove-orphans", "--timeout", "20");
+    await this.compose(
+      "--profile",
+      "*",
+      "down",
+      "--volumes",
+      "--remove-orphans",
+      "--timeout",
+      "20",
+    );
     rmSync(this.#overrides, { recursive: true, force: true });
+  }
+}
+
+/** A verb of make, as if typed at a terminal that has no screen. */
+export class MakeVerb {
+  readonly #child: ChildProcessByStdio<Writable, Readable, Readable>;
+  readonly #closed: Promise<unknown>;
+  #output = "";
+
+  constructor(verb: string, environment: NodeJS.ProcessEnv) {
+    this.#child = spawn("make", [verb], {
+      cwd: REPOSITORY,
+      env: environment,
+      stdio: ["pipe", "pipe", "pipe"],
+      // A group of its own, as a terminal gives to what is typed: Ctrl-C goes to all of it.
+      detached: true,
+    });
+    for (const stream of [this.#child.stdout, this.#child.stderr]) {
+      stream.on("data", (chunk: Buffer) => (this.#output += chunk.toString()));
+    }
+    this.#closed = once(this.#child, "close");
+  }
+
+  /** What it has printed so far. */
+  get output(): string {
+    return this.#output;
+  }
+
+  /** Waits until it prints this; throws with all that it printed where it ends before. */
+  async printed(text: string | RegExp): Promise<void> {
+    const isPrinted = () => this.#output.search(text) >= 0;
+    const hasEnded = () => this.#child.exitCode !== null || this.#child.signalCode !== null;
+    const what = `make to print ${text}`;
+    await waitUntil(() => isPrinted() || hasEnded(), { timeoutMs: COMMAND_TIMEOUT_MS, what });
+    if (!isPrinted()) throw new Error(`make ended before it printed ${text}:\n${this.#output}`);
+  }
+
+  /** Gives it this to read, and waits for its end; throws where it fails. */
+  async end(input = ""): Promise<string> {
+    this.#child.stdin.end(input);
+    await within(this.#closed, { timeoutMs: COMMAND_TIMEOUT_MS, what: "make to end" });
+    if (this.#child.exitCode === 0) return this.#output;
+    throw new Error(`make ended with ${this.#child.exitCode}:\n${this.#output}`);
+  }
+
+  /** Ctrl-C, and its end. */
+  async interrupt(): Promise<void> {
+    process.kill(-(this.#child.pid as number), "SIGINT");
+    await within(this.#closed, { timeoutMs: COMMAND_TIMEOUT_MS, what: "make to end" });
   }
 }
 

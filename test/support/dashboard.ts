@@ -21,7 +21,9 @@ export type Panel = {
 export type Dashboard = {
   readonly uid: string;
   readonly title: string;
-  readonly templating: { readonly list: readonly { readonly name: string }[] };
+  readonly templating: {
+    readonly list: readonly { readonly name: string; readonly query: unknown }[];
+  };
   readonly panels: readonly Panel[];
 };
 

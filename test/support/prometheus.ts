@@ -5,35 +5,22 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { waitUntil, within } from "./eventually.ts";
 import { freePort } from "./nats.ts";
+import { PrometheusApi } from "./prometheus-api.ts";
 
 const DEPLOYED = "deploy/prometheus";
 const TARGET = "metrics:9090";
 const START_TIMEOUT_MS = 30_000;
 const STOP_TIMEOUT_MS = 20_000;
-const REQUEST_TIMEOUT_MS = 10_000;
-
-export type QueryResult = {
-  readonly metric: Readonly<Record<string, string>>;
-  readonly value: readonly [timeS: number, value: string];
-};
-
-export type AlertingRule = {
-  readonly name: string;
-  readonly query: string;
-  readonly health: string;
-  readonly state: "inactive" | "pending" | "firing";
-};
 
 /** Debian's prometheus with the deployed configuration and rules, at a faster pace, on a target of the test's. */
-export class Prometheus {
+export class Prometheus extends PrometheusApi {
   readonly #child: ChildProcess;
-  readonly #url: string;
   readonly #folder: string;
   #log = "";
 
   private constructor(child: ChildProcess, url: string, folder: string) {
+    super(url);
     this.#child = child;
-    this.#url = url;
     this.#folder = folder;
     const keep = (chunk: Buffer) => (this.#log += chunk.toString());
     child.stdout?.on("data", keep);
@@ -58,28 +45,6 @@ export class Prometheus {
     return prometheus;
   }
 
-  /** An instant query; throws where the expression can't be parsed or evaluated. */
-  async query(expression: string): Promise<readonly QueryResult[]> {
-    const query = new URLSearchParams({ query: expression });
-    const { result } = await this.#get<{ result: QueryResult[] }>(
-      `/api/v1/query?${query.toString()}`,
-    );
-    return result;
-  }
-
-  async alertingRules(): Promise<readonly AlertingRule[]> {
-    type Groups = { groups: { rules: AlertingRule[] }[] };
-    const { groups } = await this.#get<Groups>("/api/v1/rules?type=alert");
-    return groups.flatMap(({ rules }) => rules);
-  }
-
-  /** Why the last scrapes failed; empty strings where they didn't. */
-  async scrapeErrors(): Promise<readonly string[]> {
-    type Targets = { activeTargets: { lastError: string }[] };
-    const { activeTargets } = await this.#get<Targets>("/api/v1/targets?state=active");
-    return activeTargets.map(({ lastError }) => lastError);
-  }
-
   async close(): Promise<void> {
     if (this.#child.exitCode === null && this.#child.pid !== undefined) {
       const exited = once(this.#child, "exit");
@@ -90,22 +55,15 @@ export class Prometheus {
   }
 
   async #ready(): Promise<void> {
-    const isReady = async () => (await fetch(`${this.#url}/-/ready`)).ok;
     try {
-      await waitUntil(isReady, { timeoutMs: START_TIMEOUT_MS, what: "prometheus to be ready" });
+      await waitUntil(() => this.isReady(), {
+        timeoutMs: START_TIMEOUT_MS,
+        what: "prometheus to be ready",
+      });
     } catch (cause) {
       await this.close();
       throw new Error(`${(cause as Error).message}\n${this.#log}`, { cause });
     }
-  }
-
-  async #get<T>(path: string): Promise<T> {
-    const signal = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
-    const response = await fetch(this.#url + path, { signal });
-    const answer = (await response.json()) as { status: string; error?: string; data: T };
-    if (answer.status !== "success")
-      throw new Error(`${decodeURIComponent(path)}: ${answer.error}`);
-    return answer.data;
   }
 }
 

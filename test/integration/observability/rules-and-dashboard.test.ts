@@ -96,6 +96,23 @@ describe("the dashboard", () => {
     expect(templating.list.map(({ name }) => name)).toEqual(["datasource", "host"]);
   });
 
+  it("asks the chosen data source for everything, and can choose the one that is provisioned", () => {
+    const asked: unknown[] = [];
+    JSON.parse(readFileSync(DASHBOARD, "utf8"), (key, value: unknown) => {
+      if (key === "datasource") asked.push(value);
+      return value;
+    });
+    expect(asked.length).toBeGreaterThan(panels.length);
+    const chosen = { type: "prometheus", uid: "${datasource}" };
+    expect(asked).toEqual(asked.map(() => chosen));
+    const provisioned = readFileSync(
+      "deploy/grafana/provisioning/datasources/prometheus.yml",
+      "utf8",
+    );
+    const [, type] = /^ +type: (.+)$/m.exec(provisioned) ?? [];
+    expect(templating.list[0]?.query).toBe(type);
+  });
+
   it("is provisioned from the folder that it lies in, with the data source that is provisioned", () => {
     const read = (path: string) => readFileSync(`deploy/grafana/provisioning/${path}`, "utf8");
     expect(readdirSync("deploy/grafana/dashboards")).toEqual(["packetwatch.json"]);
