@@ -43,9 +43,21 @@ function nearestExisting(folder: string): string {
 export function makePinFolder(folder: string): void {
   requireBpffs(folder);
   try {
-    mkdirSync(folder, { recursive: true, mode: pinFolderMode });
+    makeWithParents(folder);
   } catch (cause) {
     throw folderFailure(folder, cause);
+  }
+}
+
+/** Not Node's recursive mkdir, which says ENOENT where the file system is read-only. */
+function makeWithParents(folder: string): void {
+  if (existsSync(folder)) return;
+  makeWithParents(dirname(folder));
+  try {
+    mkdirSync(folder, { mode: pinFolderMode });
+  } catch (cause) {
+    // Another service may have made it meanwhile.
+    if ((cause as NodeJS.ErrnoException).code !== "EEXIST") throw cause;
   }
 }
 
@@ -55,15 +67,18 @@ function folderFailure(folder: string, cause: unknown): BpfError {
     operation: "make pin folder",
     subject: folder,
     errno,
-    ...dotHint(folder, errno),
+    ...pathHint(folder, errno),
   });
 }
 
 /** bpffs answers EPERM to any name with a dot in it ("reserved for future extensions", kernel/bpf/inode.c). */
-function dotHint(
+function pathHint(
   path: string,
   errno: number,
 ): { readonly code?: "SYSCALL"; readonly hint?: string } {
+  if (errno === constants.errno.EROFS) {
+    return { hint: "mount the BPF file system read-write where this service sees it" };
+  }
   if (errno !== constants.errno.EPERM || !path.includes(".")) return {};
   return {
     code: "SYSCALL",
@@ -97,7 +112,7 @@ function pinFailure({
   errno: number;
 }): BpfError {
   if (errno !== constants.errno.EEXIST)
-    return syscallFailure({ operation: "pin", subject, errno, ...dotHint(path, errno) });
+    return syscallFailure({ operation: "pin", subject, errno, ...pathHint(path, errno) });
   const hint = `open it, or remove it with 'rm ${path}'`;
   return syscallFailure({
     operation: "pin",
