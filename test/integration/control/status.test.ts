@@ -54,8 +54,7 @@ it("of a whole fleet is healthy, and lists all of it", async () => {
   b = fleet.addHost("b", { addresses: ["198.18.0.2/32"] });
   await Promise.all([a, b].map((host) => host.start("capture", "enforcer")));
   await fleet.start("metrics", { PW_PROMETHEUS_PORT: "19109" });
-  await expectReasons();
-  const { out, code } = await status();
+  const { out, code } = await status("--wait", "60s");
   expect(code).toBe(0);
   console.log(out);
   expect(out).toMatch(/^healthy\n/);

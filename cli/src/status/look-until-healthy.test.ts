@@ -1,0 +1,30 @@
+import { describe, expect, it } from "vitest";
+import { lookUntilHealthy } from "./look-until-healthy.ts";
+
+const LONG_MS = 3_600_000;
+
+/** Looks that find these reasons, one after the other. */
+function looks(...reasons: readonly (readonly string[])[]) {
+  let count = 0;
+  const look = () => {
+    const diagnosis = { reasons: reasons[count++] ?? [], notes: [] };
+    return Promise.resolve({ diagnosis, count });
+  };
+  return look;
+}
+
+describe("status with --wait", () => {
+  it("looks again until nothing is amiss", async () => {
+    const report = await lookUntilHealthy(looks(["a"], ["b"], []), LONG_MS);
+    expect(report).toMatchObject({ count: 3, diagnosis: { reasons: [] } });
+  });
+
+  it("looks once where nothing is amiss", async () => {
+    expect(await lookUntilHealthy(looks([]), LONG_MS)).toMatchObject({ count: 1 });
+  });
+
+  it("tells what is amiss when the time is over", async () => {
+    const report = await lookUntilHealthy(looks(["a"], ["b"]), 0);
+    expect(report).toMatchObject({ count: 1, diagnosis: { reasons: ["a"] } });
+  });
+});
