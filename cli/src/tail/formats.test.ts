@@ -162,9 +162,18 @@ describe("the line format", () => {
 
 describe("the table", () => {
   it("opens with the welcome lines and the header", () => {
-    expect(table().opening(["Welcome"])).toBe(
+    expect(table().opening(["Welcome"], ["10.0.0.1"])).toBe(
       "Welcome\nTIME                 SOURCE           IP               PORT   MESSAGE\n",
     );
+  });
+
+  it("opens as wide as the addresses that it lists first, so that one header is enough", () => {
+    const format = table();
+    const address = "fe80::3c64:21ff:feec:93a2";
+    const header = format.opening([], ["10.0.0.1", address]);
+    const row = format.whitelist({ action: "added", address, host: "web-1", timeUs: 0 });
+    expect(row.split("\n")).toHaveLength(2);
+    expect(row.indexOf("Added")).toBe(header.indexOf("MESSAGE"));
   });
 
   it("has source, destination and its port in the columns of the header", () => {

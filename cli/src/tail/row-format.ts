@@ -27,8 +27,8 @@ export type SkippedRows = {
 
 /** What `tail` prints of each thing. Rows end in a newline. */
 export type RowFormat = {
-  /** What comes before the first row. */
-  opening(welcome: readonly string[]): string;
+  /** What comes before the first row. The addresses are those that the first rows will list. */
+  opening(welcome: readonly string[], addresses: readonly string[]): string;
   /** Writes the attempts of one batch, with the batch's own part prepared. */
   connections(header: SynBatchHeader): (event: SynEvent) => string;
   block(verdict: BlockVerdict): string;

@@ -45,7 +45,8 @@ export class TableFormat implements RowFormat {
     this.#options = options;
   }
 
-  opening(welcome: readonly string[]): string {
+  opening(welcome: readonly string[], addresses: readonly string[]): string {
+    for (const address of addresses) this.#sourceWidth = fittingWidth(this.#sourceWidth, address);
     return `${welcome.map((line) => `${line}\n`).join("")}${this.#header()}`;
   }
 

@@ -206,7 +206,7 @@ async function startTail(parts: TailParts): Promise<void> {
     }),
   );
   const welcome = await Promise.race([welcomeOf(bus, parts), stop.requested]);
-  reading.open(welcome ?? []);
+  reading.open(welcome ?? [], addressesHere(parts));
   bus.onReconnect(() => complain("NATS is back; what happened meanwhile is not shown"));
   const subscribe = subscriber({ bus, reading, stop, scope });
   subscribe(subjects.everySyn, (payload) => reading.synBatch(payload));
@@ -261,13 +261,17 @@ function refused(subject: string, cause: Error): CliError {
   return new CliError("SUBSCRIPTION", detail, { cause });
 }
 
-function poll({ reading, config, interfaces, stop }: TailParts): void {
+function poll(parts: TailParts): void {
+  const { reading, stop } = parts;
   const timeUs = nowUs();
   reading.expire(timeUs);
-  if (config.whitelistSelf) {
-    reading.ownAddresses(ownAddresses(networkInterfaces(), interfaces), timeUs);
-  }
+  reading.ownAddresses(addressesHere(parts), timeUs);
   if (reading.isDone) stop.now();
+}
+
+/** None where they may be blocked, or where what is watched is elsewhere. */
+function addressesHere({ config, interfaces }: TailParts): readonly string[] {
+  return config.whitelistSelf ? ownAddresses(networkInterfaces(), interfaces) : [];
 }
 
 type EndParts = {

@@ -50,8 +50,8 @@ export class Tail {
     return this.#rows >= this.#options.maxRows;
   }
 
-  open(welcome: readonly string[]): void {
-    this.#options.output.append(this.#options.format.opening(welcome));
+  open(welcome: readonly string[], ownAddresses: readonly string[]): void {
+    this.#options.output.append(this.#options.format.opening(welcome, ownAddresses));
   }
 
   synBatch(payload: Uint8Array): void {
