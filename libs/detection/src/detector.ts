@@ -200,6 +200,7 @@ export class Detector {
       const busy = this.#absorbGroup(admitted);
       if (busy === 0) continue;
       for (const { window } of this.#rules) window.warm(this.#busy, busy);
+      for (const { window } of this.#rules) window.warmExtensions(this.#busy, busy);
       for (let member = 0; member < busy; member++) {
         const detections = this.#judge(this.#busy[member]!);
         if (detections !== undefined) onDetections(detections);

@@ -334,6 +334,38 @@ describe("when all extensions are lent", () => {
     expect(window.evictedLive).toBe(0);
   });
 
+  describe("and a key needs several", () => {
+    /** As many as two extensions have room for, behind a full record. */
+    const many = Array.from({ length: 24 }, (_, index) => 80 + index);
+
+    test("they come back together", () => {
+      const { window, observe, held } = createWindow({ threshold: 25, extensionCapacity: 2 });
+      for (const key of [1, 2, 3]) {
+        for (const item of many) expect(observe(0, item, key)).toBe(false);
+        expect(held(key)).toEqual(many);
+        window.release(tupleOf({ key }));
+      }
+      expect(window.evictedLive).toBe(0);
+    });
+
+    test("it makes room by letting another key go, even a younger one", () => {
+      const { window, observe, held } = createWindow({ threshold: 25, extensionCapacity: 3 });
+      for (const item of many.slice(0, 14)) observe(0, item, 1);
+      for (const item of many) observe(100, item, 2);
+      for (const item of many) observe(0, item, 1);
+      expect(held(1)).toEqual(many);
+      expect(held(2)).toEqual([]);
+      expect(window.evictedLive).toBe(1);
+    });
+
+    test("there are as many as one key needs, however few were asked for", () => {
+      const { observe, held } = createWindow({ threshold: 25, extensionCapacity: 1 });
+      for (const item of many) observe(0, item, 1);
+      expect(held(1)).toEqual(many);
+      expect(observe(0, 79, 1)).toBe(true);
+    });
+  });
+
   test("an extension comes back with the eviction of its key", () => {
     const { window, observe, held } = createWindow({
       threshold: 10,

@@ -1,27 +1,25 @@
 import assert from "node:assert/strict";
 import { type EventTuple, FLOOR, type RuleLayout, TIME } from "./event-tuple.ts";
-import { ExtensionPool, NO_EXTENSION } from "./extension-pool.ts";
-import { CACHE_LINE_BYTES, RecordTable } from "./record-table.ts";
+import { ExtensionPool, NEVER, NO_EXTENSION } from "./extension-pool.ts";
+import { CACHE_LINE_BYTES } from "./line-memory.ts";
+import { RecordTable } from "./record-table.ts";
 
 /** The largest threshold: an event is compared with up to that many items. */
 export const MAX_THRESHOLD = 1024;
 
-/** Items that a key's record has room for at least; a key that holds more than its record borrows an extension. */
+/** Items that a key's record has room for at least; a key that holds more than its record borrows extensions. */
 const INLINE_ITEMS = 1;
 const TIME_BYTES = 8;
 const WORD_BYTES = 4;
 
 /** There is one extension for so many keys, but one for every key of a small table. */
-const KEYS_PER_EXTENSION = 8;
+const KEYS_PER_EXTENSION = 4;
 const SMALL_TABLE_KEYS = 1024;
-
-/** The time of a slot that was never used. */
-const NEVER = -Infinity;
 
 export type DistinctWindowOptions = {
   /** How many keys to hold; rounded up to a power of two. */
   readonly capacity: number;
-  /** How many keys may hold more than two items; an eighth of the capacity unless told. */
+  /** How many extensions there are for keys of more items than a record has room for; a quarter of the keys unless told. */
   readonly extensionCapacity?: number;
   /** 1 to `MAX_THRESHOLD`. */
   readonly threshold: number;
@@ -69,14 +67,16 @@ export class DistinctWindow {
   readonly #pool: ExtensionPool;
   readonly #itemStart: number;
   readonly #itemWords: number;
-  /** Items that a record has room for. */
+  /** Items that a record has room for, and those that a key may hold beyond that. */
   readonly #inlineItems: number;
+  readonly #extendedItems: number;
   /** A record's payload: newest and the times of its items as doubles; then, in words, the items and its extension. */
   readonly #doubles: Float64Array;
   readonly #words: Uint32Array;
   readonly #itemsOffset: number;
   readonly #extensionOffset: number;
   #late = 0;
+  #warmed = 0;
 
   constructor({ capacity, extensionCapacity, threshold, windowUs, layout }: DistinctWindowOptions) {
     assert(threshold >= 1 && threshold <= MAX_THRESHOLD, `a threshold of ${threshold}`);
@@ -89,13 +89,15 @@ export class DistinctWindow {
     this.#inlineItems = inlineItems;
     this.#itemsOffset = 2 * (1 + inlineItems);
     this.#extensionOffset = this.#itemsOffset + inlineItems * layout.itemWords;
-    const slots = threshold - 1 - inlineItems;
+    this.#extendedItems = threshold - 1 - inlineItems;
     this.#table = new RecordTable({ capacity, layout, recordBytes, lifeUs: windowUs });
     this.#doubles = this.#table.doubles;
     this.#words = this.#table.words;
-    const extensions = extensionCapacity ?? defaultExtensions(this.#table.capacity);
-    const { itemWords } = layout;
-    this.#pool = new ExtensionPool({ capacity: slots > 0 ? extensions : 0, slots, itemWords });
+    this.#pool = new ExtensionPool({
+      capacity: extensionCapacity ?? defaultExtensions(this.#table.capacity),
+      maxItems: this.#extendedItems,
+      itemWords: layout.itemWords,
+    });
   }
 
   get bytes(): number {
@@ -156,7 +158,7 @@ export class DistinctWindow {
       if (timeUs > doubles[timeAt]!) doubles[timeAt] = timeUs;
       return false;
     }
-    if (this.#pool.slots > 0) return this.#observeExtended(tuple, record, free);
+    if (this.#extendedItems > 0) return this.#observeExtended(tuple, record, free);
     if (free < 0) return true;
     this.#setInline(tuple, record, free);
     return false;
@@ -165,6 +167,22 @@ export class DistinctWindow {
   /** Prepares for `observe` with the first `count` tuples, `MAX_WARMED` at most: it changes nothing but the time it takes. */
   warm(tuples: readonly EventTuple[], count: number): void {
     this.#table.warm(tuples, count);
+  }
+
+  /** The same once more, for what lies behind the records that `warm` has loaded. */
+  warmExtensions(tuples: readonly EventTuple[], count: number): void {
+    if (this.#extendedItems === 0 || !this.#table.isLarge) return;
+    let sum = 0;
+    for (let index = 0; index < count; index++) {
+      const record = this.#table.homeOf(tuples[index]!.words);
+      sum += this.#pool.touch(this.#words[this.#extensionAt(record)]!);
+    }
+    this.#warmed = sum | 0;
+  }
+
+  /** Means nothing: it keeps the loads of `warmExtensions` from being optimised away. */
+  get warmed(): number {
+    return this.#warmed;
   }
 
   /** Whether the key in a tuple's words is held. */
@@ -182,7 +200,7 @@ export class DistinctWindow {
   release(tuple: EventTuple): void {
     const record = this.#table.find(tuple.words);
     if (record < 0) return;
-    this.#giveBackExtension(record);
+    this.#giveBackExtensions(record);
     this.#table.release(record);
   }
 
@@ -209,29 +227,34 @@ export class DistinctWindow {
   /** The first event of a key. The threshold is above 1 here, so it can't be the deciding one. */
   #begin(tuple: EventTuple): boolean {
     const record = this.#table.claim(tuple);
-    if (this.#table.replaced) this.#giveBackExtension(record);
+    if (this.#table.replaced) this.#giveBackExtensions(record);
     const times = record * this.#table.recordDoubles + 1;
     for (let slot = 1; slot < this.#inlineItems; slot++) this.#doubles[times + slot] = NEVER;
     this.#setInline(tuple, record, 0);
-    if (this.#pool.slots > 0) this.#words[this.#extensionAt(record)] = NO_EXTENSION;
+    if (this.#extendedItems > 0) this.#words[this.#extensionAt(record)] = NO_EXTENSION;
     return false;
   }
 
-  /** Goes on for a key that may have an extension, whose record doesn't hold the item but may have a free slot for it. */
+  /** Goes on for a key that may have extensions, whose record doesn't hold the item but may have a free slot for it. */
   #observeExtended(tuple: EventTuple, record: number, freeInline: number): boolean {
+    const pool = this.#pool;
     const timeUs = tuple.times[TIME]!;
-    const extension = this.#words[this.#extensionAt(record)]!;
-    const { times } = this.#pool;
+    const startUs = Math.max(this.#table.seenUs(record) - this.windowUs, tuple.times[FLOOR]!);
     let free = -1;
-    if (extension !== NO_EXTENSION) {
-      const startUs = Math.max(this.#table.seenUs(record) - this.windowUs, tuple.times[FLOOR]!);
-      const first = this.#pool.firstSlot(extension);
-      for (let slot = first; slot < first + this.#pool.slots; slot++) {
-        const seenUs = times[slot]!;
+    let last = NO_EXTENSION;
+    let room = this.#extendedItems;
+    let extension = this.#words[this.#extensionAt(record)]!;
+    for (; extension !== NO_EXTENSION; extension = pool.next(extension)) {
+      last = extension;
+      const first = pool.firstSlot(extension);
+      const end = first + Math.min(pool.slots, room);
+      room -= end - first;
+      for (let slot = first; slot < end; slot++) {
+        const seenUs = pool.doubles[slot]!;
         if (free < 0 && seenUs < startUs) free = slot;
         if (seenUs === NEVER) break;
         if (!this.#isItem(tuple.words, slot)) continue;
-        if (timeUs > seenUs) times[slot] = timeUs;
+        if (timeUs > seenUs) pool.doubles[slot] = timeUs;
         return false;
       }
     }
@@ -239,29 +262,28 @@ export class DistinctWindow {
       this.#setInline(tuple, record, freeInline);
       return false;
     }
-    if (extension === NO_EXTENSION) free = this.#pool.firstSlot(this.#extend(record));
-    if (free < 0) return true;
-    times[free] = timeUs;
-    this.#setItem(this.#pool.items, free * this.#itemWords, tuple);
+    if (free < 0 && room === 0) return true;
+    if (free < 0) free = pool.firstSlot(this.#extend(record, last));
+    pool.doubles[free] = timeUs;
+    this.#setItem(pool.words, pool.itemAt(free), tuple);
     return false;
   }
 
-  #extend(record: number): number {
-    if (this.#pool.exhausted) this.#evict(this.#pool.ownerToEvict(this.#table));
-    const extension = this.#pool.borrow(record);
-    this.#words[this.#extensionAt(record)] = extension;
+  /** Lends a record one more extension; `last` is the last of those that it has. */
+  #extend(record: number, last: number): number {
+    if (this.#pool.exhausted) this.#evict(this.#pool.ownerToEvict(this.#table, record));
+    const extension = this.#pool.borrow(record, last);
+    if (last === NO_EXTENSION) this.#words[this.#extensionAt(record)] = extension;
     return extension;
   }
 
   #evict(record: number): void {
-    this.#giveBackExtension(record);
+    this.#giveBackExtensions(record);
     this.#table.evict(record);
   }
 
-  #giveBackExtension(record: number): void {
-    if (this.#pool.slots === 0) return;
-    const extension = this.#words[this.#extensionAt(record)]!;
-    if (extension !== NO_EXTENSION) this.#pool.giveBack(extension);
+  #giveBackExtensions(record: number): void {
+    if (this.#extendedItems > 0) this.#pool.giveBack(this.#words[this.#extensionAt(record)]!);
   }
 
   #extensionAt(record: number): number {
@@ -282,10 +304,10 @@ export class DistinctWindow {
 
   /** Whether a slot of the pool holds the event's item. From the back: what tells hosts and ports apart comes last. */
   #isItem(eventWords: Uint32Array, slot: number): boolean {
-    const { items } = this.#pool;
-    const at = slot * this.#itemWords;
+    const { words } = this.#pool;
+    const at = this.#pool.itemAt(slot);
     for (let word = this.#itemWords - 1; word >= 0; word--) {
-      if (items[at + word] !== eventWords[this.#itemStart + word]) return false;
+      if (words[at + word] !== eventWords[this.#itemStart + word]) return false;
     }
     return true;
   }
@@ -308,14 +330,18 @@ export class DistinctWindow {
   }
 
   #extensionSeen(record: number): SeenItem[] {
-    if (this.#pool.slots === 0) return [];
-    const extension = this.#words[this.#extensionAt(record)]!;
-    if (extension === NO_EXTENSION) return [];
-    const first = this.#pool.firstSlot(extension);
-    return Array.from({ length: this.#pool.slots }, (_, slot) => ({
-      item: this.#itemAt(this.#pool.items, (first + slot) * this.#itemWords),
-      timeUs: this.#pool.times[first + slot]!,
-    }));
+    if (this.#extendedItems === 0) return [];
+    const { slots, doubles, words } = this.#pool;
+    const seen: SeenItem[] = [];
+    let extension = this.#words[this.#extensionAt(record)]!;
+    for (; extension !== NO_EXTENSION; extension = this.#pool.next(extension)) {
+      const first = this.#pool.firstSlot(extension);
+      for (let slot = first; slot < first + slots; slot++) {
+        const item = this.#itemAt(words, this.#pool.itemAt(slot));
+        seen.push({ item, timeUs: doubles[slot]! });
+      }
+    }
+    return seen;
   }
 
   #itemAt(items: Uint32Array, at: number): readonly number[] {

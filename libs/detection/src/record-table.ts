@@ -1,9 +1,5 @@
-import assert from "node:assert/strict";
 import { type EventTuple, type KeyLayout, TIME } from "./event-tuple.ts";
-
-export const CACHE_LINE_BYTES = 64;
-/** Where glibc's malloc puts a large block, past the start of a line: behind its own header. */
-const MALLOC_OFFSET_BYTES = 16;
+import { allocateLines } from "./line-memory.ts";
 
 /** The most tuples that can be warmed up at once. */
 export const MAX_WARMED = 32;
@@ -16,9 +12,6 @@ const WAYS = 8;
 
 /** What a free record has for a time: memory comes zeroed, and no event is from before 1970. */
 const FREE = 0;
-
-/** The most 32-bit words that one table may hold (4 GiB), so that an index stays a small integer. */
-export const MAX_TABLE_WORDS = 2 ** 30;
 
 export type RecordTableOptions = {
   /** How many records to hold; rounded up to a power of two, at least eight. */
@@ -68,13 +61,9 @@ export class RecordTable {
     this.capacity = 2 ** Math.ceil(Math.log2(Math.max(capacity, WAYS)));
     this.recordWords = recordBytes / 4;
     this.recordDoubles = recordBytes / 8;
-    assert(this.capacity * this.recordWords <= MAX_TABLE_WORDS, `${capacity} records are too many`);
-    const bytes = this.capacity * recordBytes;
-    // So that on glibc records begin with a cache line; elsewhere they are only slower.
-    const offset = CACHE_LINE_BYTES - MALLOC_OFFSET_BYTES;
-    const memory = new ArrayBuffer(bytes + offset);
-    this.doubles = new Float64Array(memory, offset);
-    this.words = new Uint32Array(memory, offset);
+    const { doubles, words } = allocateLines(this.capacity * recordBytes);
+    this.doubles = doubles;
+    this.words = words;
     this.#keyStart = layout.keyStart;
     this.#keyWords = layout.keyWords;
     this.#hashAt = layout.hashAt;
@@ -101,10 +90,20 @@ export class RecordTable {
     return this.#evictedLive;
   }
 
+  /** Whether so many records are in use that they don't stay in the processor's caches by themselves. */
+  get isLarge(): boolean {
+    return this.#size > CACHED_RECORDS;
+  }
+
+  /** The record that the key in a tuple's words most likely has. */
+  homeOf(tuple: Uint32Array): number {
+    return tuple[this.#hashAt]! & (this.capacity - 1);
+  }
+
   /** The record of the key in a tuple's words; -1 if there is none. */
   find(tuple: Uint32Array): number {
     const words = this.words;
-    const home = tuple[this.#hashAt]! & (this.capacity - 1);
+    const home = this.homeOf(tuple);
     const lastWord = this.#keyWords - 1;
     const last = tuple[this.#keyStart + lastWord]!;
     search: for (let way = 0; way < WAYS; way++) {
@@ -123,12 +122,11 @@ export class RecordTable {
 
   /** Brings what tuples will look up into the processor's caches: loads that don't depend on one another wait together. */
   warm(tuples: readonly EventTuple[], count: number): void {
-    if (this.#size <= CACHED_RECORDS) return;
+    if (!this.isLarge) return;
     const { words, recordWords } = this;
     let sum = 0;
     for (let index = 0; index < count; index++) {
-      const home = tuples[index]!.words[this.#hashAt]! & (this.capacity - 1);
-      sum += words[home * recordWords]!;
+      sum += words[this.homeOf(tuples[index]!.words) * recordWords]!;
     }
     this.warmed = sum | 0;
   }
@@ -194,7 +192,7 @@ export class RecordTable {
 
   /** The nearest record of the set that is free, or else the one that was seen longest ago. */
   #recordToTake(tuple: Uint32Array): number {
-    const home = tuple[this.#hashAt]! & (this.capacity - 1);
+    const home = this.homeOf(tuple);
     let oldest = home;
     for (let way = 0; way < WAYS; way++) {
       const record = home ^ way;

@@ -11,7 +11,8 @@ import {
   sourceLayout,
   TIME,
 } from "./event-tuple.ts";
-import { CACHE_LINE_BYTES, RecordTable } from "./record-table.ts";
+import { CACHE_LINE_BYTES } from "./line-memory.ts";
+import { RecordTable } from "./record-table.ts";
 
 /** The most targets of a source that a record has room for. */
 export const MAX_TARGETS = 2;

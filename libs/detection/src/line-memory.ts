@@ -1,0 +1,22 @@
+import assert from "node:assert/strict";
+
+export const CACHE_LINE_BYTES = 64;
+/** Where glibc's malloc puts a large block, past the start of a line: behind its own header. */
+const MALLOC_OFFSET_BYTES = 16;
+
+/** The most 32-bit words that one table may hold (4 GiB), so that an index stays a small integer. */
+export const MAX_TABLE_WORDS = 2 ** 30;
+
+/** Two views of the same zeros. */
+export type LineMemory = {
+  readonly doubles: Float64Array;
+  readonly words: Uint32Array;
+};
+
+/** Memory that on glibc begins with a cache line; elsewhere what lies in it is only slower. */
+export function allocateLines(bytes: number): LineMemory {
+  assert(bytes <= MAX_TABLE_WORDS * 4, `a table of ${bytes} bytes is too large`);
+  const offset = CACHE_LINE_BYTES - MALLOC_OFFSET_BYTES;
+  const memory = new ArrayBuffer(bytes + offset);
+  return { doubles: new Float64Array(memory, offset), words: new Uint32Array(memory, offset) };
+}
