@@ -47,7 +47,7 @@ function hostReasons(status: HostStatus): readonly string[] {
     [isAway(enforcer), `enforcer on ${host} ${silence(enforcer)}: it takes no new verdicts`],
     [
       waitingInterfaces > 0,
-      `${host}: nothing is enforced on ${counted(waitingInterfaces, "interface")} yet: is capture running?`,
+      `${host}: nothing is enforced on ${counted(waitingInterfaces, "interface")}: is capture running?`,
     ],
     [behind > MUCH_BEHIND, `${host}: ${counted(behind, "verdict")} behind`],
     [

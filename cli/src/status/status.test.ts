@@ -81,7 +81,7 @@ describe("a fleet", () => {
       ),
     ],
     [
-      "host-a: nothing is enforced on 1 interface yet: is capture running?",
+      "host-a: nothing is enforced on 1 interface: is capture running?",
       withInstances(
         ...enforcerThat("packetwatch_enforcer_waiting_interfaces", 1),
         detector(),

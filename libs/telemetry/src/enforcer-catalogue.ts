@@ -70,7 +70,7 @@ export const enforcerCatalogue = {
     unit: "interfaces",
     labels: perHost,
     aggregator: "max",
-    help: "Interfaces on which nothing is enforced yet: capture has not pinned their maps",
+    help: "Interfaces on which nothing is enforced: capture has not pinned their maps, or no program is attached",
   }),
   packetwatch_enforcer_requests_total: counter({
     services: enforcer,

@@ -86,7 +86,8 @@ export class Enforcer {
   readonly #options: EnforcerOptions;
   readonly #desired = new DesiredBlocks();
   readonly #maps = new Map<string, HostMap>();
-  readonly #waitingFor = new Set<string>();
+  /** Interfaces of which it was said that they have no maps. */
+  readonly #mentioned = new Set<string>();
   /** Interfaces whose full map has refused blocks that are in force. */
   readonly #refusing = new Set<string>();
   /** Unblocks that were read with the list, by address: who lifted what a reconcile removes. */
@@ -119,9 +120,9 @@ export class Enforcer {
     return this.#sequence;
   }
 
-  /** Interfaces that have no maps yet: capture has not pinned them. */
+  /** Interfaces on which nothing is enforced: capture has not pinned their maps, or no program is attached. */
   get waitingFor(): readonly string[] {
-    return [...this.#waitingFor];
+    return this.#options.interfaces.filter((name) => !this.#maps.get(name)?.isAttached);
   }
 
   /** Interfaces whose maps are open. */
@@ -131,9 +132,8 @@ export class Enforcer {
 
   /** Why blocks aren't kept equal to the verdicts; undefined: they are. */
   whyNotEnforcing(): string | undefined {
-    const waitingFor = this.#options.interfaces.filter((name) => !this.#maps.has(name));
-    if (waitingFor.length > 0)
-      return `waiting for capture to pin the maps of ${waitingFor.join(", ")}`;
+    const { waitingFor } = this;
+    if (waitingFor.length > 0) return `waiting for capture on ${waitingFor.join(", ")}`;
     return this.#areListsRead ? undefined : `not read yet: ${[...this.#unread].join(", ")}`;
   }
 
@@ -271,7 +271,7 @@ export class Enforcer {
     this.#refusing.delete(name);
     const map = HostMap.open(pinDir, name);
     if (!map) return this.#mentionWaiting(name);
-    this.#waitingFor.delete(name);
+    this.#mentioned.delete(name);
     this.#maps.set(name, map);
     this.#followOn(map, this.#allowed);
     if (this.#areListsRead && this.#sequence > 0) this.#reconcile([map], "new_maps");
@@ -302,8 +302,8 @@ export class Enforcer {
   }
 
   #mentionWaiting(name: string): void {
-    if (this.#waitingFor.has(name)) return;
-    this.#waitingFor.add(name);
+    if (this.#mentioned.has(name)) return;
+    this.#mentioned.add(name);
     this.#options.events.onWaiting(name);
   }
 

@@ -216,6 +216,8 @@ it("a host without a program says that, and not that it is in a dry run", async 
   const isNoted = async () => (await command.run("status")).out.includes("dry run");
   const what = "its last word of a dry run to be over";
   await waitUntil(async () => !(await isNoted()), { timeoutMs: TIMEOUT_MS, what });
+  const nothing = "b: nothing is enforced on 1 interface: is capture running?";
+  expect((await command.run("status")).out).toContain(nothing);
   expect(await command.json("enforce", "show")).toContainEqual(
     expect.objectContaining({ host: "b", enforcing: null }),
   );
