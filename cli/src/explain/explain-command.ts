@@ -6,6 +6,7 @@ import { rulesFromConfig, type VerdictMark } from "@packetwatch/detection";
 import { formatPrefix, isIpv4, type Prefix, shardOf } from "@packetwatch/net";
 import type { Command } from "commander";
 import { blockedRows } from "../block-list/blocked-row.ts";
+import { readBreaker } from "../breaker/read-breaker.ts";
 import { readBlockList } from "../block-list/read-block-list.ts";
 import { sourceOf } from "../block-list/sources.ts";
 import { withBus } from "../block-list/with-bus.ts";
@@ -89,11 +90,12 @@ async function gather(options: Gather): Promise<Explanation> {
   const nowUs = Date.now() * 1000;
   const filter = verdictSubject(source);
   const [block] = await readBlockList({ bus, timeoutMs, filter, nowUs });
-  const [hosts, past, { attempts, retainedSeconds }, detectors] = await Promise.all([
+  const [hosts, past, { attempts, retainedSeconds }, detectors, breaker] = await Promise.all([
     readHosts(options, block),
     readSourceHistory({ ...options, current: block }),
     readAttempts(options),
     readDetectors(bus, timeoutMs),
+    readBreaker(bus, timeoutMs),
   ]);
   const judge = judgeOf(detectors, shardOf(...source.words));
   const own = { rules: rulesFromConfig(config), count: config.count };
@@ -113,6 +115,7 @@ async function gather(options: Gather): Promise<Explanation> {
     retainedSeconds,
     rules,
     rulesOf: judge?.instance,
+    breaker: breaker?.message,
     past,
   });
 }

@@ -2,6 +2,8 @@ import { createSynEvent, type SynEvent, synFlags } from "@packetwatch/contracts"
 import { defaultRules, type RulesConfig } from "@packetwatch/detection";
 import { parseAddress } from "@packetwatch/net";
 import { describe, expect, it } from "vitest";
+import { describeBreaker } from "../breaker/breaker-text.ts";
+import { openBreaker } from "../testing/facts.ts";
 import { Rejections } from "../tail/rejections.ts";
 import { alertOf, blockOf, synBatch, TIME_US, unblockOf } from "../testing/payloads.ts";
 import { createExplanation, type ExplanationParts } from "./explanation.ts";
@@ -139,6 +141,7 @@ function explanationOf(changes: Partial<ExplanationParts> = {}) {
     retainedSeconds: 360,
     rules: ruleDistances({ attempts: [], rules, capacity: 1024, mark: undefined }),
     rulesOf: "d1",
+    breaker: undefined,
     past: nothing,
     ...changes,
   });
@@ -191,6 +194,17 @@ describe("an explanation", () => {
     const explanation = explanationOf({ seen, rulesOf: undefined });
     expect(renderExplanation(explanation)).toContain("no detector is heard: these are the rules");
     expect(jsonExplanation(explanation)).toMatchObject({ rulesOf: null });
+  });
+
+  it("of a scanner that the open breaker spares says so", () => {
+    const explanation = explanationOf({ seen, breaker: openBreaker });
+    const text = renderExplanation(explanation);
+    expect(text).toContain(`Breaker  ${describeBreaker(openBreaker)}; detectors block nobody`);
+    expect(jsonExplanation(explanation)).toMatchObject({ breaker: { state: "open" } });
+    expect(renderExplanation(explanationOf({ seen, block, breaker: openBreaker }))).not.toContain(
+      "Breaker",
+    );
+    expect(renderExplanation(explanationOf({ seen }))).not.toContain("Breaker");
   });
 
   it("of a host in a dry run says that nothing is dropped there", () => {

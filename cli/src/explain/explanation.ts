@@ -1,5 +1,5 @@
 /** What is known of one source, put together. Pure. */
-import type { Alert, Applied, BlockVerdict, Verdict } from "@packetwatch/contracts";
+import type { Alert, Applied, BlockVerdict, BreakerMessage, Verdict } from "@packetwatch/contracts";
 import type { BlockOnHost } from "../block-list/blocked-row.ts";
 import type { SilentHost } from "../hosts/effect.ts";
 import type { RuleDistance } from "./rule-distance.ts";
@@ -35,6 +35,8 @@ export type Explanation = {
   readonly rules: readonly RuleDistance[];
   /** The detector that has them; undefined: none is heard, and they are the command's own. */
   readonly rulesOf: string | undefined;
+  /** What was last said of it; undefined: it was never open. */
+  readonly breaker: BreakerMessage | undefined;
   /** Oldest first. */
   readonly history: readonly HistoryEntry[];
   readonly historySeconds: number | undefined;

@@ -24,6 +24,7 @@ export function jsonExplanation(explanation: Explanation): object {
     },
     rules: explanation.rules.map((rule) => ruleJson(rule, iso)),
     rulesOf: explanation.rulesOf ?? null,
+    breaker: explanation.breaker ?? { state: "closed" },
     history: explanation.history.map((entry) => entryJson(entry, iso)),
   };
 }

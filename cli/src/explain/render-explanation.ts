@@ -1,4 +1,5 @@
 /** An explanation for people. */
+import { describeBreaker } from "../breaker/breaker-text.ts";
 import { describeSilence, listNames } from "../hosts/effect.ts";
 import { formatDuration } from "../duration.ts";
 import { counted, printable } from "../printable.ts";
@@ -17,6 +18,7 @@ export function renderExplanation(explanation: Explanation): string {
     ["Hosts", hostLines(explanation)],
     ["Seen", seenLines(explanation)],
     ["Rules", ruleLines(explanation)],
+    ["Breaker", breakerLines(explanation)],
     ["History", historyLines(explanation)],
     ["Next", nextLines(explanation)],
   ];
@@ -159,6 +161,12 @@ export function describeDistance(distance: RuleDistance): string {
   const alerts = action === "alert" ? "; it alerts, and blocks nobody" : "";
   const when = nearest ? `, last ${new LocalTime().format(nearest.lastSeenUs)}` : "";
   return `${head}, ${missing}${when}${alerts}`;
+}
+
+/** Why nobody is blocked for a scan at present. */
+function breakerLines({ breaker, state }: Explanation): readonly string[] {
+  if (state === "blocked" || breaker?.state !== "open") return [];
+  return [`${describeBreaker(breaker)}; detectors block nobody ('packetwatch breaker close')`];
 }
 
 function historyLines({ history, historySeconds }: Explanation): readonly string[] {

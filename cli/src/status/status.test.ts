@@ -1,4 +1,4 @@
-import { type BreakerMessage, closedBreaker, streamNames } from "@packetwatch/contracts";
+import { closedBreaker, streamNames } from "@packetwatch/contracts";
 import { describe, expect, it } from "vitest";
 import { describeBreaker } from "../breaker/breaker-text.ts";
 import {
@@ -7,6 +7,7 @@ import {
   healthyFacts,
   hostOf,
   instanceOf,
+  openBreaker,
   streamOf,
 } from "../testing/facts.ts";
 import { TIME_US } from "../testing/payloads.ts";
@@ -31,17 +32,6 @@ function withStream(name: string, changes: Parameters<typeof streamOf>[1]): Flee
 function withInstances(...instances: FleetFacts["instances"]): FleetFacts {
   return healthyFacts({ instances });
 }
-
-const openBreaker: BreakerMessage = {
-  version: 1,
-  state: "open",
-  reason: "rate",
-  changedBy: "detector/d1",
-  changedUs: TIME_US,
-  fromSequence: 7,
-  lastHeldUs: TIME_US,
-  periods: [{ fromUs: TIME_US, untilUs: null }],
-};
 
 const metrics = instanceOf({ service: "metrics", host: "core" });
 const enforcerThat = (gauge: string, value: number) => {

@@ -1,7 +1,8 @@
 /** Facts of fleets for the tests of this folder. */
 import type { StreamState } from "@packetwatch/bus";
-import { streamNames, type Telemetry } from "@packetwatch/contracts";
+import { type BreakerMessage, streamNames, type Telemetry } from "@packetwatch/contracts";
 import type { FleetFacts, InstanceFacts } from "../status/fleet-facts.ts";
+import { TIME_US } from "./payloads.ts";
 
 type Series = readonly (readonly [labels: Record<string, string>, value: number])[];
 
@@ -136,3 +137,14 @@ export function healthyFacts(changes: Partial<FleetFacts> = {}): FleetFacts {
     ...changes,
   };
 }
+
+export const openBreaker: BreakerMessage = {
+  version: 1,
+  state: "open",
+  reason: "rate",
+  changedBy: "detector/d1",
+  changedUs: TIME_US,
+  fromSequence: 7,
+  lastHeldUs: TIME_US,
+  periods: [{ fromUs: TIME_US, untilUs: null }],
+};
