@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { counted } from "./printable.ts";
+import { causeText, counted } from "./printable.ts";
 
 it.each([
   [0, "port", "0 ports"],
@@ -10,4 +10,12 @@ it.each([
   [3, "process", "3 processes"],
 ])("%d of %s read %j", (count, noun, text) => {
   expect(counted(count, noun)).toBe(text);
+});
+
+it.each([
+  ["ENOENT: no such file or directory, open '/a, b'", "ENOENT: no such file or directory"],
+  ["EISDIR: illegal operation on a directory, read", "EISDIR: illegal operation on a directory"],
+  ["ENOSPC", "ENOSPC"],
+])("of %j the cause is %j", (message, cause) => {
+  expect(causeText(new Error(message))).toBe(cause);
 });

@@ -14,6 +14,11 @@ export function jsonText(value: unknown): string {
   );
 }
 
+/** What Node says of a system call that failed, less the call and the file: whoever tells it has named them. */
+export function causeText({ message }: Error): string {
+  return message.replace(/, [a-z]+( '.*')?$/s, "");
+}
+
 /** `1 port`, `3 ports`, `2 batches`, `4 entries`, `8 keys`. */
 export function counted(count: number, noun: string): string {
   const plural = pluralOf(noun);

@@ -75,9 +75,11 @@ export function recordCommand(program: Command, from: Environment = environment)
 }
 
 const recordHelp = `
-Ctrl-C ends it in good order. A recording can be replayed whenever it ended, as
-far as it goes. It has no gap that isn't reported: where NATS is away it goes on
-behind the last batch. Attempts that the kernel dropped are not in the stream.
+The file is there from the moment on from which nothing is missed; --for counts
+from it. Ctrl-C ends it in good order. A recording can be replayed whenever it
+ended, as far as it goes. It has no gap that isn't reported: where NATS is away it
+goes on behind the last batch. Attempts that the kernel dropped are not in the
+stream.
 
 Examples:
   packetwatch record monday.pwsyn                  from now until Ctrl-C

@@ -7,6 +7,7 @@ import {
   SynRecordingReader,
 } from "@packetwatch/contracts";
 import { CliError } from "../cli-error.ts";
+import { causeText } from "../printable.ts";
 
 const PIECE_BYTES = 1024 * 1024;
 
@@ -44,5 +45,5 @@ function inputFailure(file: string, cause: unknown): unknown {
     return new CliError("RECORDING_INPUT", detail, { cause });
   }
   if (!(cause instanceof Error && "syscall" in cause)) return cause;
-  return new CliError("RECORDING_INPUT", `read ${name}: ${cause.message}`, { cause });
+  return new CliError("RECORDING_INPUT", `read ${name}: ${causeText(cause)}`, { cause });
 }

@@ -1,6 +1,7 @@
 import { closeSync, openSync, writeSync } from "node:fs";
 import { isatty } from "node:tty";
 import { CliError } from "../cli-error.ts";
+import { causeText } from "../printable.ts";
 
 /** How long a reader of standard output may take nothing. */
 const STALL_TIMEOUT_MS = 30_000;
@@ -104,7 +105,7 @@ function openFailure(file: string, cause: NodeJS.ErrnoException): CliError {
     const detail = `${file} exists; --force overwrites it`;
     return new CliError("RECORDING_EXISTS", detail, { cause });
   }
-  return new CliError("RECORDING_OUTPUT", `open ${file}: ${cause.message}`, { cause });
+  return new CliError("RECORDING_OUTPUT", `open ${file}: ${causeText(cause)}`, { cause });
 }
 
 /** Blocks the thread, as a write to a file does. */
