@@ -8,7 +8,7 @@ import { Scope } from "@packetwatch/runtime";
 import { type Command, Option } from "commander";
 import { CliError } from "../cli-error.ts";
 import { connectCli } from "../connect-cli.ts";
-import { durationArgument } from "../duration.ts";
+import { durationArgument, formatDuration } from "../duration.ts";
 import { jsonOption, parseCount, timeoutOption } from "../options.ts";
 import { jsonText } from "../printable.ts";
 import { catchStopSignals, isStop, type Stop } from "../stop-signals.ts";
@@ -165,7 +165,8 @@ function show(counts: AttemptCounts, { flags, stop, scope, view }: TopParts): vo
   }, flags.interval * 1000);
   scope.own({ close: () => clearInterval(timer) });
   if (!isTerminal || flags.once) return;
-  draw();
+  // Rates of the first moments would mean nothing.
+  print(`${REDRAW}counting; the first table comes in ${formatDuration(flags.interval)}`);
   followKeys({ stop, scope, view, draw });
 }
 

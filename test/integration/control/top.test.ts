@@ -72,6 +72,7 @@ it("on a terminal: redrawn, sorted anew by a key, ended by q", async () => {
   terminal.stdin?.write("l");
   terminal.stdin?.write("q");
   expect(await exited).toEqual([0, null]);
+  expect(out).toContain("counting; the first table comes in 0.3s");
   expect(out).toContain("192.0.2.56");
 });
 
