@@ -45,7 +45,9 @@ describe("keys --owner", () => {
     async (owner) => {
       const { code, errors } = await keys("init", `--owner=${owner}`);
       expect(code).toBe(2);
-      expect(errors).toMatch(/^error: .*It is two numbers, such as 1000:1000 or capture=0:0\.\n/);
+      expect(errors).toMatch(
+        /^packetwatch: .*It is two numbers, such as 1000:1000 or capture=0:0\.\n/,
+      );
       expect(() => ownerOf("capture")).toThrow("ENOENT");
     },
   );
