@@ -114,8 +114,11 @@ const refusedMembers: readonly (readonly [path: readonly Member[], value: unknow
   [[...value, "value"], null],
   [[...value, "value"], "7"],
   [[...value, "labels"], undefined],
-  [[...value, "labels", "family"], "x".repeat(256)],
-  [[...value, "labels", "family"], true],
+  [[...value, "labels"], null],
+  [[...value, "labels"], ["family"]],
+  [[...value, "labels"], { family: "x".repeat(256) }],
+  [[...value, "labels"], { family: true }],
+  [[...value, "labels"], { ["x".repeat(129)]: "family" }],
   [[...value, "metricName"], 1],
 ];
 

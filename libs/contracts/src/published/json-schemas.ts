@@ -39,6 +39,11 @@ export const jsonMessageNames = Object.keys(jsonMessages) as JsonMessageName[];
  */
 export function renderJsonSchema(name: JsonMessageName): string {
   const { title, schema } = jsonMessages[name];
-  const { $schema, ...rest } = z.toJSONSchema(schema, { target: "draft-7", io: "input" });
+  const { $schema, ...rest } = z.toJSONSchema(schema, {
+    target: "draft-7",
+    io: "input",
+    // What zod checks by a function of ours says itself, as metadata, what JSON Schema can.
+    unrepresentable: "any",
+  });
   return `${JSON.stringify({ $schema, title, ...rest }, null, 2)}\n`;
 }
