@@ -1,9 +1,15 @@
 import { encodeTelemetry } from "@packetwatch/contracts";
-import { expect, it } from "vitest";
+import type { Bus } from "@packetwatch/bus";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { aggregatorLimits, TelemetryAggregator } from "./core/aggregator.ts";
 import { DEPARTED_AFTER_MS } from "./core/instance-table.ts";
 import { telemetry, testCatalogue as catalogue, totalOf, work } from "./testing/telemetry.ts";
-import { TelemetryIntake } from "./telemetry-intake.ts";
+import {
+  GATHER_MS,
+  MAX_GATHERED,
+  TelemetryIntake,
+  TelemetrySubscription,
+} from "./telemetry-intake.ts";
 
 const SUBJECT = "packetwatch.v1.telemetry.capture.one";
 
@@ -63,4 +69,47 @@ it("counts an instance for which there is no room", () => {
   intake.take(SUBJECT, good);
   intake.take("packetwatch.v1.telemetry.capture.two", encodeTelemetry(telemetry("two", [work(1)])));
   expect(told).toEqual(["accepted", "no_room"]);
+});
+
+describe("a subscription", () => {
+  beforeEach(() => {
+    vi.useFakeTimers();
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  function subscribe() {
+    const { intake, told } = create();
+    const subscribed: { callback?: (error: null, message: object) => void } = {};
+    const connection = {
+      subscribe: (_subject: string, options: typeof subscribed) => {
+        Object.assign(subscribed, options);
+        return { unsubscribe: () => undefined };
+      },
+    };
+    const bus = { connection } as unknown as Bus;
+    const subscription = new TelemetrySubscription({ bus, intake, onRefused: () => undefined });
+    const receive = () => subscribed.callback?.(null, { subject: SUBJECT, data: good });
+    return { subscription, told, receive };
+  }
+
+  it("takes what has gathered in together, a little later", () => {
+    const { told, receive } = subscribe();
+    for (let message = 0; message < 3; message++) receive();
+    expect(told).toEqual([]);
+    vi.advanceTimersByTime(GATHER_MS);
+    expect(told.length).toBe(3);
+    receive();
+    vi.advanceTimersByTime(GATHER_MS);
+    expect(told.length).toBe(4);
+  });
+
+  it("waits for no more than it may gather, and for nothing when it is closed", () => {
+    const { subscription, told, receive } = subscribe();
+    for (let message = 0; message < MAX_GATHERED + 1; message++) receive();
+    expect(told.length).toBe(MAX_GATHERED);
+    subscription.close();
+    expect(told.length).toBe(MAX_GATHERED + 1);
+  });
 });

@@ -10,6 +10,10 @@ import type { TelemetryAggregator } from "./core/aggregator.ts";
 
 /** How long a refused subscription waits for its next try. */
 const RESUBSCRIBE_MS = 5000;
+/** How long messages are gathered: to take them in together costs half of what it costs one by one, with cold caches. */
+export const GATHER_MS = 250;
+/** So many aren't waited for. */
+export const MAX_GATHERED = 1024;
 
 export type MessageRejection = ContractErrorCode | "unknown_service" | "no_room";
 
@@ -89,6 +93,8 @@ const details = {
 
 type Subscription = ReturnType<Bus["connection"]["subscribe"]>;
 
+type Message = { readonly subject: string; readonly data: Uint8Array };
+
 export type SubscribeOptions = {
   readonly bus: Bus;
   readonly intake: TelemetryIntake;
@@ -99,7 +105,9 @@ export type SubscribeOptions = {
 /** Feeds the intake from NATS until it is closed; a lost connection changes nothing about it. */
 export class TelemetrySubscription {
   readonly #options: SubscribeOptions;
+  readonly #gathered: Message[] = [];
   #subscription: Subscription;
+  #delivery: NodeJS.Timeout | undefined;
   #retry: NodeJS.Timeout | undefined;
 
   constructor(options: SubscribeOptions) {
@@ -110,16 +118,30 @@ export class TelemetrySubscription {
   close(): void {
     clearTimeout(this.#retry);
     this.#subscription.unsubscribe();
+    this.#deliver();
   }
 
   #subscribe(): Subscription {
-    const { bus, intake } = this.#options;
-    return bus.connection.subscribe(subjects.everyTelemetry, {
+    return this.#options.bus.connection.subscribe(subjects.everyTelemetry, {
       callback: (error, message) => {
         if (error) this.#retryLater(error);
-        else intake.take(message.subject, message.data);
+        else this.#gather(message);
       },
     });
+  }
+
+  #gather({ subject, data }: Message): void {
+    this.#gathered.push({ subject, data });
+    if (this.#gathered.length >= MAX_GATHERED) this.#deliver();
+    else this.#delivery ??= setTimeout(() => this.#deliver(), GATHER_MS);
+  }
+
+  #deliver(): void {
+    clearTimeout(this.#delivery);
+    this.#delivery = undefined;
+    for (const { subject, data } of this.#gathered.splice(0)) {
+      this.#options.intake.take(subject, data);
+    }
   }
 
   #retryLater(error: Error): void {

@@ -10,7 +10,7 @@ import {
 import { type GaugeSeries, type Instance, InstanceTable, isLive } from "./instance-table.ts";
 import { LabelRoom } from "./label-room.ts";
 import type { MetricJson } from "./metric-json.ts";
-import { readSeries, type Series, type SeriesRejection } from "./read-series.ts";
+import { readSeries, type Series, type SeriesOrigin, type SeriesRejection } from "./read-series.ts";
 import { createdJson, grow, Totals } from "./totals.ts";
 
 export type AggregatorLimits = {
@@ -107,9 +107,15 @@ export class TelemetryAggregator {
     const instance = this.#hear({ ...telemetry, service }, nowMs);
     if (!instance) return "no_room";
     this.#samples -= instance.gauges.size;
+    const { host, counters, gauges: gaugesBefore } = instance;
+    const knownLabels = (key: string) =>
+      counters.get(key)?.total.labels ?? gaugesBefore.get(key)?.labels;
+    const origin = { service, host, knownLabels };
     const gauges = new Map<string, GaugeSeries>();
     instance.gauges = gauges;
-    for (const metric of telemetry.metrics) this.#ingestMetric({ metric, instance, gauges, nowMs });
+    for (const metric of telemetry.metrics) {
+      this.#ingestMetric({ metric, instance, origin, gauges, nowMs });
+    }
     instance.isReturning = false;
     return "accepted";
   }
@@ -146,13 +152,13 @@ export class TelemetryAggregator {
     return this.#instances.add(id, { service, host }, nowMs);
   }
 
-  #ingestMetric({ metric, instance, gauges, nowMs }: Ingest): void {
+  #ingestMetric({ metric, instance, origin, gauges, nowMs }: Ingest): void {
     const definition = this.#definitionOf(metric, instance);
     if (typeof definition === "string") return this.#reject(definition);
-    const { series, rejections } = readSeries(metric, definition, instance);
+    const { series, rejections } = readSeries(metric, definition, origin);
     for (const rejection of rejections) this.#reject(rejection);
     for (const one of series) {
-      const isNew = !instance.counters.has(one.key);
+      const isNew = origin.knownLabels(one.key) === undefined;
       if (isNew && !this.#labels.admit(one.labels, instance.host)) {
         this.#reject("no_room");
         continue;
@@ -264,6 +270,7 @@ type Sender = Pick<Telemetry, "instance" | "host"> & { readonly service: MetricS
 type Ingest = {
   readonly metric: TelemetryMetric;
   readonly instance: Instance;
+  readonly origin: SeriesOrigin;
   readonly gauges: Map<string, GaugeSeries>;
   readonly nowMs: number;
 };

@@ -27,7 +27,12 @@ export type SeriesOfMetric = {
 };
 
 /** Who publishes the series. */
-export type SeriesOrigin = { readonly service: string; readonly host: string };
+export type SeriesOrigin = {
+  readonly service: string;
+  readonly host: string;
+  /** The labels of a series that was good in an earlier message of theirs, by its key. */
+  readonly knownLabels: (key: string) => Series["labels"] | undefined;
+};
 
 type Value = TelemetryMetric["values"][number];
 type Read = { readonly series: Series } | { readonly rejection: SeriesRejection };
@@ -43,10 +48,13 @@ export function readSeries(
     definition.type === "histogram"
       ? readHistogram(metric, definition, origin)
       : metric.values.map((value) => readValue({ name: metric.name, value, definition, origin }));
-  return {
-    series: all.flatMap((read) => ("series" in read ? [read.series] : [])),
-    rejections: all.flatMap((read) => ("rejection" in read ? [read.rejection] : [])),
-  };
+  const series: Series[] = [];
+  const rejections: SeriesRejection[] = [];
+  for (const read of all) {
+    if ("series" in read) series.push(read.series);
+    else rejections.push(read.rejection);
+  }
+  return { series, rejections };
 }
 
 type ValueOfMetric = {
@@ -57,10 +65,11 @@ type ValueOfMetric = {
 };
 
 function readValue({ name, value, definition, origin }: ValueOfMetric): Read {
-  const labels = readLabels(value.labels, definition, origin);
+  const key = seriesKey(name, value.labels, definition);
+  const labels = readLabels({ key, labels: value.labels, definition, origin });
   if (!labels) return { rejection: "bad_labels" };
   if (definition.type === "counter" && !isCount(value.value)) return { rejection: "bad_value" };
-  return { series: { key: seriesKey(name, labels), labels, samples: [value.value] } };
+  return { series: { key, labels, samples: [value.value] } };
 }
 
 type Group = { readonly labels: Series["labels"]; readonly samples: number[] };
@@ -74,13 +83,13 @@ function readHistogram(
   let strays = 0;
   for (const value of metric.values) {
     const { le, ...others } = value.labels;
-    const labels = readLabels(others, definition, origin);
+    const key = seriesKey(metric.name, others, definition);
+    const labels = readLabels({ key, labels: others, definition, origin });
     const slot = slotOf({ name: metric.name, sample: value.metricName, le, definition });
     if (!labels || slot === undefined) {
       strays++;
       continue;
     }
-    const key = seriesKey(metric.name, labels);
     const group = groups.get(key) ?? { labels, samples: emptySlots(definition) };
     group.samples[slot] = value.value;
     groups.set(key, group);
@@ -127,15 +136,29 @@ function isCount(value: number): boolean {
   return value >= 0 && value <= Number.MAX_SAFE_INTEGER;
 }
 
-/** The labels in the definition's order; undefined where one is missing, unknown, unusable or another's. */
-function readLabels(
+type LabelsOfSeries = {
+  readonly key: string;
+  readonly labels: Value["labels"];
+  readonly definition: MetricDefinition;
+  readonly origin: SeriesOrigin;
+};
+
+/**
+ * The labels in the definition's order; undefined where one is missing, unknown, unusable or another's. Nearly all were
+ * in the message of a second ago: no other labels have their key, because no usable value has a comma in it.
+ */
+function readLabels({ key, labels, definition, origin }: LabelsOfSeries) {
+  const names = labelNames(definition);
+  if (Object.keys(labels).length !== names.length) return undefined;
+  return origin.knownLabels(key) ?? checkLabels(labels, definition, origin);
+}
+
+function checkLabels(
   labels: Value["labels"],
   definition: MetricDefinition,
   origin: SeriesOrigin,
 ): Series["labels"] | undefined {
-  const names = Object.keys(definition.labels);
-  if (Object.keys(labels).length !== names.length) return undefined;
-  const pairs = names.map((name) => [name, String(labels[name] ?? "")] as const);
+  const pairs = labelNames(definition).map((name) => [name, String(labels[name] ?? "")] as const);
   const isUsable = pairs.every(
     ([name, value]) => isOwn(name, value, origin) && isKnown(value, definition.labels[name]),
   );
@@ -158,6 +181,18 @@ function isLabelValue(value: string): boolean {
   return value !== "" && !/[,\p{Cc}\p{Cs}]/u.test(value);
 }
 
-function seriesKey(name: string, labels: Series["labels"]): string {
-  return [name, ...Object.values(labels)].join(",");
+const namesByDefinition = new WeakMap<MetricDefinition, readonly string[]>();
+
+function labelNames(definition: MetricDefinition): readonly string[] {
+  const known = namesByDefinition.get(definition);
+  if (known) return known;
+  const names = Object.keys(definition.labels);
+  namesByDefinition.set(definition, names);
+  return names;
+}
+
+function seriesKey(name: string, labels: Value["labels"], definition: MetricDefinition): string {
+  let key = name;
+  for (const label of labelNames(definition)) key += `,${labels[label] ?? ""}`;
+  return key;
 }
