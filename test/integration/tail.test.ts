@@ -15,9 +15,12 @@ import {
 } from "../../cli/src/testing/payloads.ts";
 import { waitUntil } from "../support/eventually.ts";
 import { freePort, type NatsServer, startNats } from "../support/nats.ts";
+import { startSlowLink } from "../support/slow-link.ts";
 
 const BUNDLE = fileURLToPath(new URL("../../build/packetwatch.js", import.meta.url));
 const TIMEOUT_MS = 10_000;
+/** Longer than it takes to see a header and to publish. */
+const LINK_DELAY_MS = 300;
 const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 
 let nats: NatsServer;
@@ -181,6 +184,17 @@ describe("packetwatch tail", () => {
     const { lines } = await tail.end();
     expect(lines[0]).toMatch(/^TIME +SOURCE/);
     expect(lines.filter((line) => line.endsWith("whitelist"))).toEqual([]);
+  });
+
+  it("misses nothing of what happens after its header, however slow the way to NATS is", async () => {
+    const link = await startSlowLink(nats.url, LINK_DELAY_MS);
+    const tail = tailToFile([], { PW_NATS_URL: link.url });
+    await tail.until("the header", (lines) => lines.some((line) => line.startsWith("TIME")));
+    await publishScan();
+    await tail.until("the last attempt", (lines) => lines.some((line) => line.includes("  85 ")));
+    const { lines } = await tail.end();
+    await link.close();
+    expect(lines.filter((line) => line.endsWith("New connection"))).toHaveLength(5);
   });
 
   it("prints one sentence a line", async () => {

@@ -206,14 +206,14 @@ async function startTail(parts: TailParts): Promise<void> {
     }),
   );
   const welcome = await Promise.race([welcomeOf(bus, parts), stop.requested]);
-  reading.open(welcome ?? [], addressesHere(parts));
   bus.onReconnect(() => complain("NATS is back; what happened meanwhile is not shown"));
   const subscribe = subscriber({ bus, reading, stop, scope });
   subscribe(subjects.everySyn, (payload) => reading.synBatch(payload));
   subscribe(subjects.everyVerdict, (payload) => reading.verdict(payload));
   subscribe(subjects.everyAlert, (payload) => reading.alert(payload));
-  // The header on the output says that from here on nothing is missed.
   await Promise.race([bus.connection.flush(), stop.requested]);
+  // The header on the output says that from here on nothing is missed.
+  reading.open(welcome ?? [], addressesHere(parts));
   await Promise.race([mentionBlocked(bus), stop.requested]);
   const hosts = scope.own(HostWatch.follow(bus));
   const dryRun = new DryRunNotice(flags.host && new Set(flags.host));
@@ -248,6 +248,7 @@ function subscriber({ bus, reading, stop, scope }: SubscriberParts) {
     const subscription = bus.connection.subscribe(subject, {
       callback: (error, message) => {
         if (error) return stop.fail(refused(subject, error));
+        if (!reading.isOpen) return;
         onPayload(message.data);
         if (reading.isDone) stop.now();
       },

@@ -37,6 +37,7 @@ function createTail({
   const format = new LineFormat({ paint: plain, reader: "the reader" });
   const onlyHosts = hosts === undefined ? {} : { onlyHosts: new Set(hosts) };
   const tail = new Tail({ format, output, host: "host-a", maxRows, ...onlyHosts });
+  tail.open([], []);
   const rows = () => {
     const lines = state.text.split("\n").filter((line) => line !== "");
     state.text = "";

@@ -39,10 +39,16 @@ export class Tail {
   readonly #seen = new RecentIds();
   readonly #event: SynEvent = createSynEvent();
   #ownAddresses: ReadonlySet<string> = new Set();
+  #isOpen = false;
   #rows = 0;
 
   constructor(options: TailOptions) {
     this.#options = options;
+  }
+
+  /** The header is written; what comes earlier is from before the start. */
+  get isOpen(): boolean {
+    return this.#isOpen;
   }
 
   /** The limit is reached: nothing more is written. */
@@ -51,6 +57,7 @@ export class Tail {
   }
 
   open(welcome: readonly string[], ownAddresses: readonly string[]): void {
+    this.#isOpen = true;
     this.#options.output.append(this.#options.format.opening(welcome, ownAddresses));
   }
 
