@@ -151,6 +151,19 @@ describe("docs/schemas", () => {
     const text = readFileSync(new URL(`schemas/${name}.json`, docs), "utf8");
     expect(text).toBe(renderJsonSchema(name));
   });
+
+  it.each(jsonMessageNames)(
+    "%s says something of every member, also where a check is ours",
+    (name) => {
+      const unsaid: string[] = [];
+      JSON.parse(renderJsonSchema(name), (member, value: object) => {
+        const isSchema = member !== "additionalProperties" && typeof value === "object";
+        if (isSchema && Object.keys(value ?? {}).length === 0) unsaid.push(member);
+        return value;
+      });
+      expect(unsaid).toEqual([]);
+    },
+  );
 });
 
 const examples: readonly (readonly [JsonMessageName, keyof typeof exampleMessages])[] = [
