@@ -1,4 +1,12 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { publicKeyOfSeed } from "@packetwatch/bus";
@@ -75,6 +83,15 @@ describe("key folder", () => {
     expect(readdirSync(folder)).not.toContain("enforcer-web1");
     expect(readFileSync(keys.accountsFile, "utf8")).not.toContain(publicKey);
     expect(() => keys.remove("enforcer-web1")).toThrow(/there is none/);
+  });
+
+  it.each([
+    ["listed", () => keys.users()],
+    ["added", () => keys.add({ name: "web1", role: "capture", host: undefined })],
+    ["removed", () => keys.remove("capture")],
+  ])("none is %s where no init has been: the folder may be mistyped", (_, use) => {
+    expect(use).toThrow(`there are none; 'packetwatch keys init ${folder}' makes them`);
+    expect(existsSync(folder)).toBe(false);
   });
 
   const damaged = [

@@ -73,25 +73,17 @@ export class KeyFolder {
     return path.join(this.#folder, name, SEED_FILE);
   }
 
+  /** Throws where there are none: a folder whose name is mistyped must not pass for one. */
   users(): readonly NatsUser[] {
-    const file = path.join(this.#folder, USERS_FILE);
-    if (!existsSync(file)) return [];
-    const parsed = usersFile.safeParse(parseJson(readFileSync(file, "utf8")));
-    if (!parsed.success) {
-      const wayOut = "put it back from a backup, or begin with a new folder";
-      throw new CliError("KEY_FOLDER", `read ${file}: it is damaged; ${wayOut}`);
-    }
-    return parsed.data.users.map(({ name, role, host, publicKey }) => ({
-      name,
-      role,
-      host,
-      publicKey,
-    }));
+    const users = this.#read();
+    if (users !== undefined) return users;
+    const wayOut = `'packetwatch keys init ${this.#folder}' makes them`;
+    throw new CliError("KEY_FOLDER", `keys in ${this.#folder}: there are none; ${wayOut}`);
   }
 
   /** Makes a key for each role that has none; returns the names of those that it made. */
   init(): readonly string[] {
-    const users = this.users();
+    const users = this.#read() ?? [];
     const missing = roleNames.filter((role) => !users.some(({ name }) => name === role));
     const made = missing.map((role) => this.#makeUser({ name: role, role, host: undefined }));
     this.#write([...users, ...made]);
@@ -118,6 +110,23 @@ export class KeyFolder {
     }
     this.#write(users.filter((user) => user.name !== name));
     rmSync(path.join(this.#folder, name), { recursive: true, force: true });
+  }
+
+  /** Undefined before the first init. */
+  #read(): readonly NatsUser[] | undefined {
+    const file = path.join(this.#folder, USERS_FILE);
+    if (!existsSync(file)) return undefined;
+    const parsed = usersFile.safeParse(parseJson(readFileSync(file, "utf8")));
+    if (!parsed.success) {
+      const wayOut = "put it back from a backup, or begin with a new folder";
+      throw new CliError("KEY_FOLDER", `read ${file}: it is damaged; ${wayOut}`);
+    }
+    return parsed.data.users.map(({ name, role, host, publicKey }) => ({
+      name,
+      role,
+      host,
+      publicKey,
+    }));
   }
 
   /** A seed that is there already is kept: a start that was cut short goes on. */

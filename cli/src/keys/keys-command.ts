@@ -88,18 +88,18 @@ function remove(folder: string, name: string, flags: { readonly json?: true }): 
 
 function list(folder: string, flags: { readonly json?: true }): void {
   const users = reporting(folder, () => new KeyFolder(folder).users());
-  if (flags.json) for (const user of users) print(jsonText(user));
-  else if (users.length === 0) print(`no keys in ${folder}`);
-  else {
-    const rows = users.map(({ name, role, host, publicKey }) => [
-      name,
-      role,
-      host ?? "any",
-      publicKey,
-    ]);
-    print(renderTable([["NAME", "ROLE", "HOST", "PUBLIC KEY"], ...rows]));
-    print(counted(users.length, "key"));
+  if (flags.json) {
+    for (const user of users) print(jsonText(user));
+    return;
   }
+  const rows = users.map(({ name, role, host, publicKey }) => [
+    name,
+    role,
+    host ?? "any",
+    publicKey,
+  ]);
+  print(renderTable([["NAME", "ROLE", "HOST", "PUBLIC KEY"], ...rows]));
+  print(counted(users.length, "key"));
 }
 
 /** A disk that is full or a folder that is somebody else's is no programmer's error. */
