@@ -125,7 +125,7 @@ describe("block and unblock", () => {
 
   it("a block ends on time by itself", async () => {
     const source = "198.19.0.4";
-    await packetwatch("block", source, "--ttl", "3s");
+    await packetwatch("block", source, "--ttl", "10s");
     expect(await answersOf(source)).toEqual(everywhere("timed out"));
     await waitUntil(async () => (await answersOf(source)).join() === everywhere("pong").join(), {
       timeoutMs: 30_000,
@@ -234,7 +234,7 @@ describe("a host that is stopped", () => {
     const enforcer = hosts.get("c")?.service("enforcer");
     enforcer?.pause();
     try {
-      const late = await packetwatch("block", source, "--wait", "500ms", "--force");
+      const late = await packetwatch("block", source, "--wait", "3s", "--force");
       expect(late.code).toBe(1);
       expect(late.out).toMatch(/^blocked on 2\/3 hosts in \d+ ms; c not /);
 

@@ -108,7 +108,7 @@ it("a verdict that hits an entry is spared on every host, and the log says so", 
 it("an entry with an end ends on time on every host, NATS alive or not", async () => {
   const source = newSource();
   await blockEverywhere(source);
-  await command.run("allow", "add", source, "--ttl", "4s");
+  await command.run("allow", "add", source, "--ttl", "12s");
   expect(await answersOf(source)).toEqual(everywhere("pong"));
   await fleet.nats.pause();
   ofTest.defer(() => fleet.nats.resume());

@@ -163,8 +163,8 @@ it("one host can be switched alone", async () => {
 });
 
 it("a trial goes back to what each host had, with its enforcer dead and NATS frozen", async () => {
-  const { out } = await command.run("enforce", "on", "--confirm", "4s");
-  expect(out).toMatch(/^dropping on 2\/2 hosts in \d+ ms; goes back in 4 s unless/);
+  const { out } = await command.run("enforce", "on", "--confirm", "12s");
+  expect(out).toMatch(/^dropping on 2\/2 hosts in \d+ ms; goes back in 12 s unless/);
   expect(await answers()).toEqual(["timed out", "timed out"]);
   for (const name of names) hostOf(name).service("enforcer").pause();
   await fleet.nats.pause();
@@ -181,7 +181,7 @@ it("a trial that is over can't be confirmed", async () => {
 });
 
 it("a trial that is confirmed stays", async () => {
-  await command.run("enforce", "on", "--confirm", "10s");
+  await command.run("enforce", "on", "--confirm", "60s");
   const confirmed = await command.run("enforce", "confirm");
   expect(confirmed.out).toMatch(/^confirmed 'on' on 2\/2 hosts in \d+ ms\n$/);
   const live = () => names.map((name) => pins.get(name)?.maps.live());
