@@ -127,7 +127,8 @@ struct pw_live {
 	__u32 enforce;	 /* 0 = dry run: count would-drops, drop nothing */
 	__u32 set;	 /* PW_SET_*, in place of `enforce`, until until_ns */
 	__u32 set_after; /* PW_SET_*, from until_ns on */
-	__u32 reserved;
+	/* Another number whenever something was added to `allowed`, and after that. */
+	__u32 allow_changes;
 	__u64 until_ns; /* CLOCK_BOOTTIME; 0 = for ever */
 };
 _Static_assert(sizeof(struct pw_live) == 24, "live is 24 bytes");

@@ -23,7 +23,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { OBJECT_PATH } from "../support/loaded-packetwatch.ts";
 
 /** The program's own: nobody else opens them, and they aren't pinned. */
-const PRIVATE_MAPS = ["clock", "sightings"];
+const PRIVATE_MAPS = ["clock", "sightings", "unallowed"];
 
 let btf: Btf;
 let maps: ReadonlyMap<string, MapSpec>;
@@ -82,7 +82,7 @@ const memberBytes: Readonly<Record<string, Readonly<Record<string, number>>>> = 
     unparsed: 8 * unparsedReasons.length,
   },
   pw_settings: { ipv6_prefix_mask_be: 16, listener_lookup: 1, reserved: 3, thin_above_bytes: 4 },
-  pw_live: { enforce: 4, set: 4, set_after: 4, reserved: 4, until_ns: 8 },
+  pw_live: { enforce: 4, set: 4, set_after: 4, allow_changes: 4, until_ns: 8 },
 };
 
 describe.each(structs)(

@@ -148,7 +148,16 @@ export class PacketwatchMaps {
     return value === undefined ? undefined : readBlock(value);
   }
 
+  /** Allows as the enforcer does: it tells the program that the list has changed. */
   allow(cidr: string): void {
+    this.allowUntold(cidr);
+    const live = this.live();
+    const told = writeLive({ ...live, allowChanges: live.allowChanges + 1 });
+    this.#map(mapNames.live).update(ONLY_KEY, told);
+  }
+
+  /** Allows as bpftool does, or an enforcer that dies on the way. */
+  allowUntold(cidr: string): void {
     this.#map(mapNames.allowed).update(writeAllowKey(parsePrefix(cidr)), Uint8Array.of(1));
   }
 
@@ -165,7 +174,7 @@ export class PacketwatchMaps {
   }
 
   enforce(enforce: "on" | "off", setting: LiveSetting = NOTHING_SET): void {
-    this.#map(mapNames.live).update(ONLY_KEY, writeLive({ enforce, ...setting }));
+    this.#map(mapNames.live).update(ONLY_KEY, writeLive({ ...this.live(), enforce, ...setting }));
   }
 
   live(): Live {

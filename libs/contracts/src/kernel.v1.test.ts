@@ -105,8 +105,16 @@ describe("bytes are those of bpf/packetwatch.h", () => {
     const trial = { enforce: "off", set: "on", setAfter: "off", untilNs: 0x0102n } as const;
     const written = "000000000100000002000000000000000201000000000000";
     expect(hex(writeLive(trial))).toBe(written);
-    expect(readLive(writeLive(trial))).toEqual(trial);
+    expect(readLive(writeLive(trial))).toEqual({ ...trial, allowChanges: 0 });
     expect(writeLive({ enforce: "on" })).toHaveLength(LIVE_BYTES);
+  });
+
+  it("changes of the allow list are a number of 32 bits that begins anew", () => {
+    const last = { ...readLive(writeLive({ enforce: "on" })), allowChanges: 0xffff_ffff };
+    expect(hex(writeLive(last))).toBe("010000000000000000000000ffffffff0000000000000000");
+    expect(readLive(writeLive(last))).toEqual(last);
+    const next = writeLive({ ...last, allowChanges: last.allowChanges + 1 });
+    expect(readLive(next).allowChanges).toBe(0);
   });
 
   it.each([3, 0xffff_ffff])(

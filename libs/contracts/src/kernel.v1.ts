@@ -105,7 +105,13 @@ export const ALLOW_KEY_BYTES = 20;
 export const ALLOW_VALUE_BYTES = 1;
 
 /** struct pw_live. */
-export const liveLayout = { enforce: 0, set: 4, set_after: 8, reserved: 12, until_ns: 16 } as const;
+export const liveLayout = {
+  enforce: 0,
+  set: 4,
+  set_after: 8,
+  allow_changes: 12,
+  until_ns: 16,
+} as const;
 export const LIVE_BYTES = 24;
 
 /** struct pw_settings, the read-only global `settings`. */
@@ -277,19 +283,23 @@ export type LiveSetting = {
 export type Live = LiveSetting & {
   /** What PW_ENFORCE says. */
   readonly enforce: "on" | "off";
+  /** Another number, of 32 bits, whenever something was added to `allowed`, and after that. */
+  readonly allowChanges: number;
 };
 
 export const NOTHING_SET: LiveSetting = { set: undefined, setAfter: undefined, untilNs: 0n };
 
 export function writeLive({
   enforce,
+  allowChanges = 0,
   ...setting
-}: { enforce: Live["enforce"] } & Partial<LiveSetting>): Uint8Array {
+}: { enforce: Live["enforce"] } & Partial<Live>): Uint8Array {
   const bytes = new Uint8Array(LIVE_BYTES);
   const view = viewOf(bytes);
   view.setUint32(liveLayout.enforce, enforce === "on" ? 1 : 0, true);
   view.setUint32(liveLayout.set, settingCodes.indexOf(setting.set), true);
   view.setUint32(liveLayout.set_after, settingCodes.indexOf(setting.setAfter), true);
+  view.setUint32(liveLayout.allow_changes, allowChanges, true);
   view.setBigUint64(liveLayout.until_ns, setting.untilNs ?? 0n, true);
   return bytes;
 }
@@ -300,6 +310,7 @@ export function readLive(bytes: Uint8Array): Live {
     enforce: view.getUint32(liveLayout.enforce, true) === 0 ? "off" : "on",
     set: settingOf(view.getUint32(liveLayout.set, true)),
     setAfter: settingOf(view.getUint32(liveLayout.set_after, true)),
+    allowChanges: view.getUint32(liveLayout.allow_changes, true),
     untilNs: view.getBigUint64(liveLayout.until_ns, true),
   };
 }

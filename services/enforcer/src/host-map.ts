@@ -154,6 +154,7 @@ export class HostMap {
     for (const prefix of removed) this.#allowed.delete(writeAllowKey(prefix));
     const refused = missing.filter((prefix) => !this.#addAllowed(prefix));
     const added = missing.filter((prefix) => !refused.includes(prefix));
+    if (added.length > 0) this.#tellAllowChange();
     return { added, removed, refused };
   }
 
@@ -166,7 +167,7 @@ export class HostMap {
       live.setAfter === wanted.setAfter &&
       live.untilNs === wanted.untilNs;
     if (isSame) return false;
-    this.#live.update(onlyKey, writeLive({ ...wanted, enforce: live.enforce }));
+    this.#live.update(onlyKey, writeLive({ ...live, ...wanted }));
     return true;
   }
 
@@ -181,6 +182,12 @@ export class HostMap {
     this.#blocked.close();
     this.#allowed.close();
     this.#live.close();
+  }
+
+  /** The program remembers for a tick whom the list didn't hold; from here on it asks again. */
+  #tellAllowChange(): void {
+    const live = this.readLive();
+    this.#live.update(onlyKey, writeLive({ ...live, allowChanges: live.allowChanges + 1 }));
   }
 
   /** False where the map is full. */

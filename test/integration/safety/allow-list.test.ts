@@ -77,10 +77,15 @@ it("an entry is in every kernel when the command says so, and a block passes it 
   const source = newSource();
   await blockEverywhere(source);
   expect(await answersOf(source)).toEqual(everywhere("timed out"));
+  const changes = () =>
+    names.map((name) => ofTest.own(hostOf(name).pinned("eth0")).maps.live().allowChanges);
+  const before = changes();
 
   const { code, out } = await command.run("allow", "add", source, "--comment", "a partner");
   expect(out).toMatch(/^198\.19\.0\.\d+: allowed on 3\/3 hosts in \d+ ms\n$/);
   expect(code).toBe(0);
+  // Told to the program, which remembers for a tick whom the list didn't hold.
+  expect(changes()).toEqual(before.map((count) => count + 1));
   for (const name of names) {
     expect(ofTest.own(hostOf(name).pinned("eth0")).maps.allowed()).toContain(source);
   }
@@ -199,6 +204,24 @@ it("an enforcer that starts while NATS is away takes nothing from the list that 
   expect(ofTest.own(host.pinned("eth0")).maps.allowed()).toContain(source);
   expect(await answersOf(source)).toEqual(everywhere("pong"));
   await publishVerdict(bus, unblockVerdict(source));
+});
+
+it("an entry counts at once where capture has just made the lists anew", async () => {
+  const source = newSource();
+  await blockEverywhere(source);
+  const host = hostOf("a");
+  const old = ofTest.own(host.pinned("eth0")).maps.live().allowChanges;
+  await host.kill("capture");
+  await host.launch("capture", { PW_ALLOWED_ENTRIES: "2048" }).ready();
+  const isOpen = () => host.service("enforcer").records.some(({ reason }) => reason === "new_maps");
+  await waitUntil(isOpen, { timeoutMs: TIMEOUT_MS, what: "the enforcer to open the new maps" });
+  expect(await answersOf(source)).toEqual(everywhere("timed out"));
+  const { code } = await command.run("allow", "add", source);
+  expect(code).toBe(0);
+  expect(await answersOf(source)).toEqual(everywhere("pong"));
+  const { maps } = ofTest.own(host.pinned("eth0"));
+  expect(maps.allowed()).toContain(source);
+  expect(maps.live().allowChanges).toBeGreaterThan(old);
 });
 
 it("a host that is not heard is named, and takes the entry in when it is back", async () => {
