@@ -110,7 +110,7 @@ type Firing = { readonly rule: ActiveRule; readonly tuple: EventTuple };
 /** A time in which blocks are held back; both ends belong to it, and null is no end. */
 export type HoldPeriod = { readonly fromUs: number; readonly untilUs: number | null };
 
-/** Events that wait for memory together. More gain nothing: they would push one another out of the caches. */
+/** Events that wait for memory together. More gain little: their tuples would push one another out of the first cache. */
 const GROUP_EVENTS = MAX_WARMED;
 
 export function createDetector(config: DetectorConfig): Detector {

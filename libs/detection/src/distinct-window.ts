@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { type EventTuple, FLOOR, type RuleLayout, TIME } from "./event-tuple.ts";
 import { ExtensionPool, NEVER, NO_EXTENSION } from "./extension-pool.ts";
 import { CACHE_LINE_BYTES } from "./line-memory.ts";
-import { RecordTable } from "./record-table.ts";
+import { MAX_WARMED, RecordTable } from "./record-table.ts";
 
 /** The largest threshold: an event is compared with up to that many items. */
 export const MAX_THRESHOLD = 1024;
@@ -75,6 +75,8 @@ export class DistinctWindow {
   readonly #words: Uint32Array;
   readonly #itemsOffset: number;
   readonly #extensionOffset: number;
+  /** The extensions that are warmed. */
+  readonly #extensions = new Int32Array(MAX_WARMED);
   #late = 0;
   #warmed = 0;
 
@@ -171,13 +173,13 @@ export class DistinctWindow {
 
   /** The same once more, for what lies behind the records that `warm` has loaded. */
   warmExtensions(tuples: readonly EventTuple[], count: number): void {
-    if (this.#extendedItems === 0 || !this.#table.isLarge) return;
-    let sum = 0;
+    if (this.#extendedItems === 0) return;
+    const extensions = this.#extensions;
     for (let index = 0; index < count; index++) {
       const record = this.#table.homeOf(tuples[index]!.words);
-      sum += this.#pool.touch(this.#words[this.#extensionAt(record)]!);
+      extensions[index] = this.#words[this.#extensionAt(record)]!;
     }
-    this.#warmed = sum | 0;
+    this.#warmed = this.#pool.warm(extensions, count);
   }
 
   /** Means nothing: it keeps the loads of `warmExtensions` from being optimised away. */

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { allocateLines, CACHE_LINE_BYTES } from "./line-memory.ts";
+import { allocateLines, CACHE_LINE_BYTES, loadTogether } from "./line-memory.ts";
+import { MAX_WARMED } from "./record-table.ts";
 
 /** No extension. Extensions are numbered from 1, so that a record of zeros has none. */
 export const NO_EXTENSION = 0;
@@ -43,6 +44,8 @@ export class ExtensionPool {
   readonly #itemWords: number;
   readonly #owners: Int32Array;
   readonly #free: Int32Array;
+  /** Where the lines that are warmed begin. */
+  readonly #lines = new Int32Array(2 * MAX_WARMED);
   #freeCount: number;
   #hand = 0;
 
@@ -82,10 +85,15 @@ export class ExtensionPool {
     return this.words[extension * EXTENSION_WORDS + NEXT]!;
   }
 
-  /** Loads both lines of an extension into the processor's caches. What it returns means nothing. */
-  touch(extension: number): number {
-    const at = extension * EXTENSION_WORDS;
-    return this.words[at]! + this.words[at + LINE_WORDS]!;
+  /** Brings both lines of the first `count` extensions into the processor's caches. What it returns means nothing. */
+  warm(extensions: Int32Array, count: number): number {
+    const lines = this.#lines;
+    for (let index = 0; index < count; index++) {
+      const at = extensions[index]! * EXTENSION_WORDS;
+      lines[2 * index] = at;
+      lines[2 * index + 1] = at + LINE_WORDS;
+    }
+    return loadTogether(this.words, lines, 2 * count);
   }
 
   /** Lends an empty extension, behind the last of the owner's chain. The pool must not be exhausted. */

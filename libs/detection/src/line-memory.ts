@@ -20,3 +20,22 @@ export function allocateLines(bytes: number): LineMemory {
   const memory = new ArrayBuffer(bytes + offset);
   return { doubles: new Float64Array(memory, offset), words: new Uint32Array(memory, offset) };
 }
+
+/**
+ * Loads the words at the first `count` places, so that their lines are in the processor's caches afterwards. `places` must
+ * have room for a multiple of four: up to three more are loaded. What it returns means nothing; who drops it lets the loads
+ * be optimised away.
+ */
+// A processor waits for as many loads at once as it finds within a few hundred instructions. So the places are laid out
+// beforehand and taken four at a time: a load took 15 ns that took 30 one at a time, and 55 through the tuples.
+export function loadTogether(words: Uint32Array, places: Int32Array, count: number): number {
+  let mixed = 0;
+  for (let index = 0; index < count; index += 4) {
+    mixed ^=
+      words[places[index]!]! ^
+      words[places[index + 1]!]! ^
+      words[places[index + 2]!]! ^
+      words[places[index + 3]!]!;
+  }
+  return mixed;
+}

@@ -1,11 +1,8 @@
 import { type EventTuple, type KeyLayout, TIME } from "./event-tuple.ts";
-import { allocateLines } from "./line-memory.ts";
+import { allocateLines, loadTogether } from "./line-memory.ts";
 
-/** The most tuples that can be warmed up at once. */
-export const MAX_WARMED = 32;
-
-/** So few records stay in the processor's caches by themselves. */
-const CACHED_RECORDS = 8192;
+/** The most tuples that can be warmed up at once; a multiple of four (see `loadTogether`). */
+export const MAX_WARMED = 64;
 
 /** Records that a key may lie in. */
 const WAYS = 8;
@@ -53,6 +50,8 @@ export class RecordTable {
   readonly #hashAt: number;
   readonly #keyOffset: number;
   readonly #lifeUs: number;
+  /** Where the homes of the tuples that are warmed begin. */
+  readonly #homes = new Int32Array(MAX_WARMED);
   #watermarkUs = FREE;
   #size = 0;
   #evictedLive = 0;
@@ -90,11 +89,6 @@ export class RecordTable {
     return this.#evictedLive;
   }
 
-  /** Whether so many records are in use that they don't stay in the processor's caches by themselves. */
-  get isLarge(): boolean {
-    return this.#size > CACHED_RECORDS;
-  }
-
   /** The record that the key in a tuple's words most likely has. */
   homeOf(tuple: Uint32Array): number {
     return tuple[this.#hashAt]! & (this.capacity - 1);
@@ -120,15 +114,13 @@ export class RecordTable {
     return -1;
   }
 
-  /** Brings what tuples will look up into the processor's caches: loads that don't depend on one another wait together. */
+  /** Brings what tuples will look up into the processor's caches. */
   warm(tuples: readonly EventTuple[], count: number): void {
-    if (!this.isLarge) return;
-    const { words, recordWords } = this;
-    let sum = 0;
+    const homes = this.#homes;
     for (let index = 0; index < count; index++) {
-      sum += words[this.homeOf(tuples[index]!.words) * recordWords]!;
+      homes[index] = this.homeOf(tuples[index]!.words) * this.recordWords;
     }
-    this.warmed = sum | 0;
+    this.warmed = loadTogether(this.words, homes, count);
   }
 
   /**
