@@ -1,24 +1,20 @@
-/** Real packets over a cable: how many SYNs a second reach the detector without loss, and what happens above that. */
-import { setTimeout as delay } from "node:timers/promises";
+/** Real packets over a cable: how many SYNs a second reach the detector without loss. */
 import { check, figure, type Figure } from "./harness/bench-report.ts";
 import { type BenchContext, runBench } from "./harness/run-bench.ts";
 import { type Books, booksSince } from "./support/host-books.ts";
 import { type LoadSite, type Sent, startLoadSite } from "./support/load-site.ts";
-import { residentBytes, watchCpu } from "./support/process-usage.ts";
+import { watchCpu } from "./support/process-usage.ts";
 import { profileSettings } from "./support/profile.ts";
 
 const sizes = {
-  full: { rounds: 2, seconds: 5, rates: [100_000, 200_000, 300_000, 400_000], soakSeconds: 60 },
-  smoke: { rounds: 1, seconds: 1, rates: [5000], soakSeconds: 2 },
+  full: { rounds: 2, seconds: 5, rates: [100_000, 200_000, 300_000, 400_000] },
+  smoke: { rounds: 1, seconds: 1, rates: [5000] },
 } as const;
 
 /** Each visits one port of one host: all of it has to be remembered, and nothing is ever decided. */
 const LOAD = { firstSource: "11.0.0.0", sources: 100_000 } as const;
-/** More than can be sent. */
-const FULL_SPEED = 5_000_000;
 /** What a rate may miss for its own sake before it is no longer that rate. */
 const OFFERED_SHARE = 0.97;
-const SCAN_SECONDS = 3;
 const services = ["capture", "detector", "enforcer"] as const;
 type ProcessName = (typeof services)[number] | "nats-server";
 /** At these rates it is told what each process costs: the one that goals speak of, and the goal itself. */
@@ -34,7 +30,7 @@ type Run = {
 };
 
 async function run(context: BenchContext) {
-  const { rounds, seconds, rates, soakSeconds } = sizes[context.size];
+  const { rounds, seconds, rates } = sizes[context.size];
   const site = await startLoadSite(context, profileSettings());
   await measure(site, rates[0], 1);
   const runs: Run[] = [];
@@ -45,12 +41,10 @@ async function run(context: BenchContext) {
       runs.push(await measure(site, rate, seconds));
     }
   }
-  context.progress(`${soakSeconds} s at full speed`);
-  const soak = await soakAtFullSpeed(site, soakSeconds);
   for (const service of services) await site.host.service(service).stop();
   return {
-    figures: [...rateFigures(rates, runs), ...soak.figures],
-    checks: [...runs.flatMap(checksOf), ...soak.checks],
+    figures: rateFigures(rates, runs),
+    checks: runs.flatMap(checksOf),
   };
 }
 
@@ -131,55 +125,12 @@ function costFigures(rate: number, runs: readonly Run[]): Figure[] {
   ];
 }
 
-/** As much as the machine can send, with scans of other sources in it. */
-async function soakAtFullSpeed(site: LoadSite, seconds: number) {
-  const before = site.books.read();
-  const flood = site.send({ ...LOAD, rate: FULL_SPEED, seconds });
-  const state = { isOver: false };
-  void flood.finally(() => (state.isOver = true));
-  await delay(seconds * 200);
-  const residentAtStart = residentOf(site);
-  const times: (number | undefined)[] = [];
-  for (let scan = 1; !state.isOver; scan++)
-    times.push(await site.scan(`12.0.0.${scan}`, SCAN_SECONDS));
-  const residentAtEnd = residentOf(site);
-  const wire = await flood;
-  await site.settle();
-  const books = booksSince(before, site.books.read());
-  const found = times.filter((ms) => ms !== undefined);
-  const { seen, reported, ringFull, dropped, thinned } = books;
-  return {
-    figures: [
-      figure("full speed: seen by the program", [seen / wire.seconds], { unit: "SYN/s" }),
-      figure("full speed: lost, counted", [(lostOf(books) / seen) * 100], { unit: "%" }),
-      figure("full speed: a scan of another source, first SYN to block", found, {
-        unit: "ms",
-        goal: { atMost: 1000 },
-      }),
-      figure(
-        "full speed: memory of services and NATS, end to start",
-        [residentAtEnd / residentAtStart],
-        { unit: "x" },
-      ),
-    ],
-    checks: [
-      check("at full speed the books balance", reported + ringFull + dropped + thinned, seen),
-      check("at full speed every scan was found", found.length, times.length),
-    ],
-  };
-}
-
-function residentOf(site: LoadSite): number {
-  return Object.values(pidsOf(site)).reduce((sum, pid) => sum + residentBytes(pid), 0);
-}
-
 await runBench({
   name: "end-to-end",
   title: "End to end: from the wire to the detector",
   method: [
     `A generator of our own (bench/load/syn-generator.c, a packet socket) sends SYNs of ${LOAD.sources} sources over a veth to a watched host; capture, one detector, enforcer and NATS run on the same cores. Rates take turns.`,
     "The frames carry nobody's MAC address, so that the stack behind the program drops them at once. Lost is what the ring or capture's buffer had no room for; what the veth itself refused never reached the program.",
-    "At full speed the generator sends as much as it can, while scans of other sources, 1000 ports a second each, go over the same cable.",
   ],
   run,
 });

@@ -24,6 +24,20 @@ export function spreadOf(values: readonly number[]): Spread {
   };
 }
 
+/** How much `ys` grow for each one of `xs`, by least squares; 0 where there are fewer than two. */
+export function slopeOf(xs: readonly number[], ys: readonly number[]): number {
+  const meanOf = (values: readonly number[]) =>
+    values.reduce((sum, value) => sum + value, 0) / values.length;
+  const [meanX, meanY] = [meanOf(xs), meanOf(ys)];
+  let products = 0;
+  let squares = 0;
+  for (const [index, x] of xs.entries()) {
+    products += (x - meanX) * ((ys[index] ?? Number.NaN) - meanY);
+    squares += (x - meanX) ** 2;
+  }
+  return squares === 0 ? 0 : products / squares;
+}
+
 /** The quotients of what was measured in the same rounds, so that a slow round slows both. */
 export function ratios(values: readonly number[], to: readonly number[]): readonly number[] {
   return values.map((value, round) => value / (to[round] ?? Number.NaN));
