@@ -17,7 +17,7 @@ export class AllowList {
     this.#wide = [...this.#all.values()].filter(({ bits }) => bits < 128);
   }
 
-  /** The host's own first: in a full map they have the room. */
+  /** The host's own first: in a full map they have the room, and make it. */
   get prefixes(): readonly Prefix[] {
     return [...this.#all.values()];
   }

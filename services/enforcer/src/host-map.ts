@@ -141,21 +141,23 @@ export class HostMap {
     };
   }
 
-  /** Makes the allow map what is desired, and removes of the rest what may go. */
+  /** Makes the allow map what is desired, the first of it where that is too much, and removes of the rest what may go. */
   allow(desired: readonly Prefix[], mayRemove: (prefix: Prefix) => boolean): AllowChange {
+    const { maxEntries } = this.#allowed;
     const actual = new Map<string, Prefix>();
     for (const key of this.#allowed.keys()) {
       const prefix = readAllowKey(key);
       actual.set(formatPrefix(prefix), prefix);
     }
-    const missing = desired.filter((prefix) => !actual.delete(formatPrefix(prefix)));
+    const fitting = desired.slice(0, maxEntries);
+    const missing = fitting.filter((prefix) => !actual.delete(formatPrefix(prefix)));
     const removed = [...actual.values()].filter(mayRemove);
     // First, so that a full map has room for what is missing.
     for (const prefix of removed) this.#allowed.delete(writeAllowKey(prefix));
     const refused = missing.filter((prefix) => !this.#addAllowed(prefix));
     const added = missing.filter((prefix) => !refused.includes(prefix));
     if (added.length > 0) this.#tellAllowChange();
-    return { added, removed, refused };
+    return { added, removed, refused: [...refused, ...desired.slice(maxEntries)] };
   }
 
   /** Sets what an operator wants in place of PW_ENFORCE, which capture writes; false where it is so already. */
