@@ -15,6 +15,18 @@ export function isStop(error: unknown, { signal }: Stop): boolean {
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
+const signalled = new AbortController();
+
+/** The task's end; once a signal was caught, no longer than so much after it. */
+export async function unlessSignalled(task: Promise<void>, graceMs: number): Promise<void> {
+  const given = new Promise<void>((resolve) => {
+    const startGrace = () => setTimeout(resolve, graceMs).unref();
+    if (signalled.signal.aborted) startGrace();
+    else signalled.signal.addEventListener("abort", startGrace, { once: true });
+  });
+  await Promise.race([task, given]);
+}
+
 /** Catches the signals for the rest of the process. A second one ends it at once. */
 export function catchStopSignals(): Stop {
   const controller = new AbortController();
@@ -32,7 +44,11 @@ export function catchStopSignals(): Stop {
   });
   // It may fail before, or after, somebody waits for it.
   requested.catch(() => undefined);
-  for (const name of SIGNALS)
-    process.on(name, () => (controller.signal.aborted ? process.exit(1) : now()));
+  const caught = () => {
+    if (controller.signal.aborted) process.exit(1);
+    signalled.abort();
+    now();
+  };
+  for (const name of SIGNALS) process.on(name, caught);
   return { signal: controller.signal, requested, now, fail };
 }

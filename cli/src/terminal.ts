@@ -2,9 +2,6 @@
 import { fstatSync, writeSync } from "node:fs";
 import type { Environment } from "@packetwatch/config";
 
-/** How long output that nobody reads may hold up the end of a command. */
-const FLUSH_TIMEOUT_MS = 1000;
-
 /** A line on standard output. */
 export function print(line: string): void {
   process.stdout.write(`${line}\n`);
@@ -34,7 +31,7 @@ export function usesColours({ isTerminal, isWanted, environment }: ColourQuestio
 export function endWithReader(): void {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on("error", (error: NodeJS.ErrnoException) => {
-      if (error.code === "EPIPE") process.exit(0);
+      if (error.code === "EPIPE") process.exit();
       complain(
         `write to ${stream === process.stdout ? "standard output" : "standard error"}: ${error.message}`,
       );
@@ -82,10 +79,9 @@ function writeWhole(fd: number, bytes: Buffer): void {
   while (written < bytes.length) written += writeSync(fd, bytes, written);
 }
 
-/** Resolves when standard output has been taken over, or after a bounded wait for its reader. */
+/** Resolves when standard output has been taken over, by a reader that may be slow. */
 export function flushOutput(): Promise<void> {
   return new Promise((resolve) => {
-    setTimeout(resolve, FLUSH_TIMEOUT_MS).unref();
     process.stdout.write("", () => resolve());
   });
 }

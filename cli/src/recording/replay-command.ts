@@ -3,7 +3,7 @@ import { randomInt } from "node:crypto";
 import type { StartPosition } from "@packetwatch/bus";
 import { type Config, type Environment, environment, loadConfig } from "@packetwatch/config";
 import { escalationFromConfig, rulesFromConfig } from "@packetwatch/detection";
-import { AddressError, parsePrefix, type Prefix } from "@packetwatch/net";
+import { AddressError, parseAllowPrefix, type Prefix } from "@packetwatch/net";
 import { Scope } from "@packetwatch/runtime";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { CliError } from "../cli-error.ts";
@@ -11,7 +11,7 @@ import { connectCli } from "../connect-cli.ts";
 import { durationArgument } from "../duration.ts";
 import { jsonOption, timeoutOption } from "../options.ts";
 import { catchStopSignals, isStop, type Stop } from "../stop-signals.ts";
-import { complain, openStandardOutput } from "../terminal.ts";
+import { complain } from "../terminal.ts";
 import { readRecording } from "./recording-input.ts";
 import { Replay } from "./replay.ts";
 import { describeFlaws, type InputEnd, renderJson, renderReport } from "./replay-report.ts";
@@ -83,7 +83,7 @@ Examples:
 
 function allowArgument(text: string, before: readonly Prefix[]): readonly Prefix[] {
   try {
-    return [...before, parsePrefix(text)];
+    return [...before, parseAllowPrefix(text)];
   } catch (error) {
     if (error instanceof AddressError) throw new InvalidArgumentError(`${error.message}.`);
     throw error;
@@ -115,7 +115,9 @@ async function replay(
       : await replayFile({ replay, file, stop });
   for (const flaw of describeFlaws({ replay, input })) complain(flaw);
   if (isUnreadable({ replay, input })) throw nothingRead(file);
-  await write(flags.json ? renderJson({ replay, rules, input }) : renderReport({ replay, rules }));
+  process.stdout.write(
+    flags.json ? renderJson({ replay, rules, input }) : renderReport({ replay, rules }),
+  );
 }
 
 type FileParts = { readonly replay: Replay; readonly file: string; readonly stop: Stop };
@@ -186,14 +188,4 @@ function isUnreadable({ replay, input }: { replay: Replay; input: InputEnd }): b
 function nothingRead(file: string | undefined): CliError {
   const name = file === "-" ? "standard input" : (file ?? "the retained stream");
   return new CliError("RECORDING_INPUT", `nothing in ${name} could be read`);
-}
-
-/** Waits for the reader, however slow: `main` waits for a moment only. */
-function write(text: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    openStandardOutput().write(text, (cause) => {
-      if (cause) reject(new CliError("OUTPUT", `write: ${cause.message}`, { cause }));
-      else resolve();
-    });
-  });
 }

@@ -13,7 +13,7 @@ import { readDetectors } from "../fleet/detectors.ts";
 import { HostWatch } from "../hosts/host-watch.ts";
 import { parseCount, timeoutOption } from "../options.ts";
 import { counted } from "../printable.ts";
-import { catchStopSignals, type Stop } from "../stop-signals.ts";
+import { catchStopSignals, type Stop, unlessSignalled } from "../stop-signals.ts";
 import {
   complain,
   makeTerminalAsynchronous,
@@ -281,10 +281,10 @@ type EndParts = {
   readonly reading: Tail;
 };
 
-/** Bounded: neither a reader that is stuck nor a server that hangs holds up the end. */
+/** Neither a server that hangs nor, after a signal, a reader that is stuck holds up the end. */
 async function endTail({ scope, output, reading }: EndParts): Promise<void> {
   await atMost(DRAIN_TIMEOUT_MS, scope.close());
-  await atMost(DRAIN_TIMEOUT_MS, output.drained());
+  await unlessSignalled(output.drained(), DRAIN_TIMEOUT_MS);
   const rejected = reading.rejections.describe();
   if (rejected !== undefined) complain(rejected);
 }
