@@ -137,8 +137,9 @@ describe("what an argument stands for", () => {
     expect(formatPrefix(sourceOf(text, 64))).toBe(source);
   });
 
-  it("text that is no address is refused", () => {
+  it("text that is no address, or a slip, is refused", () => {
     expect(() => sourceOf("example.com", 64)).toThrow(AddressError);
+    expect(() => sourceOf("10.1.2.3/16", 64)).toThrow("name that, or 10.1.2.3 alone");
   });
 
   it.each([
@@ -174,6 +175,9 @@ describe("what an argument stands for", () => {
     ["2001:db8::/32", "2001:db8:1::/64", true],
     ["2001:db8::/65", "2001:db8::/64", false],
     ["0.0.0.0/0", "2001:db8::/64", false],
+    ["0.0.0.0/0", "192.0.2.9", true],
+    ["::/0", "2001:db8::/64", true],
+    ["::/0", "192.0.2.9", false],
   ])("in %s, %s: %s", (cidr, source, isIn) => {
     expect(isWithin(sourceOf(cidr, 64), source)).toBe(isIn);
   });

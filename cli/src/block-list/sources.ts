@@ -18,9 +18,10 @@ export const MAX_SOURCES = 1024;
 const MAX_SOURCES_BITS = Math.log2(MAX_SOURCES);
 const WHOLE_BITS = 128;
 
-/** The source of an address: see sourceKey(). A CIDR is left as it is. Throws AddressError. */
+/** The source of an address: see sourceKey(). A CIDR is left as it is. Throws AddressError, CliError: BAD_SOURCE. */
 export function sourceOf(text: string, ipv6Bits: number): Prefix {
   const prefix = parsePrefix(text);
+  requireNoHostBits(text, prefix);
   const isWholeIpv6 = !text.includes("/") && !isIpv4(prefix.words);
   return isWholeIpv6 ? createPrefix(prefix.words, ipv6Bits) : prefix;
 }
@@ -30,7 +31,6 @@ export function sourcesOf(text: string, ipv6Bits: number): readonly string[] {
   const prefix = sourceOf(text, ipv6Bits);
   const sourceBits = isIpv4(prefix.words) ? WHOLE_BITS : ipv6Bits;
   if (prefix.bits > sourceBits) throw partOfSource(text, createPrefix(prefix.words, sourceBits));
-  requireNoHostBits(text, prefix);
   const missingBits = sourceBits - prefix.bits;
   if (missingBits > MAX_SOURCES_BITS) {
     const familyBits = isIpv4(prefix.words) ? 32 : ipv6Bits;
@@ -41,9 +41,11 @@ export function sourcesOf(text: string, ipv6Bits: number): readonly string[] {
   );
 }
 
-/** Whether a source, as verdicts write it, lies in a CIDR with all that belongs to it. */
+/** Whether a source, as verdicts write it, lies in a CIDR of its own family with all that belongs to it. */
 export function isWithin(cidr: Prefix, source: string): boolean {
   const prefix = parsePrefix(source);
+  // IPv4 is a part of ::/0 in our keys alone.
+  if (isIpv4(cidr.words) !== isIpv4(prefix.words)) return false;
   return prefix.bits >= cidr.bits && prefixContains(cidr, prefix.words);
 }
 
