@@ -37,8 +37,8 @@ export function renderStatus(
 function renderDiagnosis({ reasons, notes }: Diagnosis, { good, bad }: StatusPaint): string {
   const head = reasons.length === 0 ? good("healthy") : bad("degraded");
   const lines = [
-    ...reasons.map((reason) => `  - ${reason}`),
-    ...notes.map((note) => `  note: ${note}`),
+    ...reasons.map((reason) => `  - ${printable(reason)}`),
+    ...notes.map((note) => `  note: ${printable(note)}`),
   ];
   return [head, ...lines].join("\n");
 }

@@ -31,7 +31,7 @@ export function statusCommand(program: Command, from: Environment = environment)
     .addOption(
       new Option(
         "--wait <time>",
-        "look again until nothing is amiss, for so long at most",
+        "look again until nothing is amiss, for so long at most; NATS may come meanwhile, too",
       ).argParser(durationArgument),
     )
     .addOption(timeoutOption())
@@ -64,8 +64,15 @@ async function status(flags: StatusFlags, from: Environment): Promise<void> {
   const config = loadConfig("cli", from);
   const timeoutMs = flags.timeout * 1000;
   const waitMs = (flags.wait ?? 0) * 1000;
-  const work = (bus: Bus) => lookUntilHealthy(() => readReport(bus, timeoutMs), waitMs);
-  const report = await withBus({ config, command: "status", timeoutMs, work });
+  const endMs = performance.now() + waitMs;
+  const work = (bus: Bus) =>
+    lookUntilHealthy(() => readReport(bus, timeoutMs), endMs - performance.now());
+  const report = await withBus({
+    config,
+    command: "status",
+    timeoutMs: Math.max(timeoutMs, waitMs),
+    work,
+  });
   const isColoured = usesColours({
     isTerminal: isatty(process.stdout.fd),
     isWanted: flags.color,

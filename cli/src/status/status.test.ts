@@ -164,6 +164,17 @@ describe("a fleet", () => {
     expect(statusJson(report)).toMatchObject({ breaker: { state: "closed", reason: "operator" } });
   });
 
+  it("what others wrote moves no cursor", () => {
+    const hostile = "versions differ: 1.0.0, \u001b[2Jhealthy";
+    const diagnosis = { reasons: [hostile], notes: [hostile] };
+    const text = renderStatus({ ...reportOf(healthyFacts()), diagnosis }, plain);
+    expect(text.split("\n").slice(0, 3)).toEqual([
+      "degraded",
+      "  - versions differ: 1.0.0, ?[2Jhealthy",
+      "  note: versions differ: 1.0.0, ?[2Jhealthy",
+    ]);
+  });
+
   const noted: readonly (readonly [note: string, facts: FleetFacts])[] = [
     [
       "dry run, nothing is dropped on host-a ('packetwatch enforce show')",
