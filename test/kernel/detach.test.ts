@@ -9,6 +9,7 @@ import { detachInterface, pinnedInterfaces } from "../../cli/src/detach/detach-i
 import { Cleanup } from "../support/cleanup.ts";
 import { Guardian } from "../support/guardian.ts";
 import { OBJECT_PATH } from "../support/loaded-packetwatch.ts";
+import { runPacketwatch } from "../support/packetwatch-command.ts";
 
 const PIN_DIR = `/sys/fs/bpf/packetwatch-test-${process.pid}`;
 /** One with a dot: bpffs refuses it in the name of a folder. */
@@ -80,6 +81,21 @@ describe("detach", () => {
     expect(queryXdp(dottedName)).toBeDefined();
     expect(pinnedInterfaces(PIN_DIR)).toEqual([dottedName]);
     detachInterface(PIN_DIR, dottedName);
+  });
+
+  it("the command names what it leaves attached, and fails where it is told a name that is none", async () => {
+    attach(dottedName);
+    const settings = { PW_PIN_DIR: PIN_DIR, PW_IFDEV: plainName };
+    const mistaken = await runPacketwatch({ settings, args: ["detach", "--interface", "pwtypo"] });
+    expect(mistaken).toEqual({
+      code: 1,
+      out: "nothing attached on pwtypo\n",
+      errors: `packetwatch: there is no interface pwtypo here\npacketwatch: still attached: ${dottedName} (--interface ${dottedName}, or --all)\n`,
+    });
+    const all = await runPacketwatch({ settings, args: ["detach", "--all"] });
+    expect(all).toMatchObject({ code: 0, errors: "" });
+    const again = await runPacketwatch({ settings, args: ["detach"] });
+    expect(again).toMatchObject({ code: 0, errors: "" });
   });
 
   it("leaves what isn't ours, and says so", () => {

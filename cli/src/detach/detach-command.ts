@@ -1,9 +1,12 @@
 /** `packetwatch detach`: takes XDP, maps and pins off interfaces of this host. */
+import { existsSync } from "node:fs";
+import path from "node:path";
 import { type Environment, environment, loadConfig } from "@packetwatch/config";
 import type { Command } from "commander";
 import { jsonOption } from "../options.ts";
 import { counted, jsonText } from "../printable.ts";
-import { print } from "../terminal.ts";
+import { exitCodes } from "../report-failure.ts";
+import { complain, print } from "../terminal.ts";
 import { type Detached, detachInterface, pinnedInterfaces } from "./detach-interface.ts";
 
 type DetachFlags = {
@@ -42,7 +45,20 @@ function detach(flags: DetachFlags, from: Environment): void {
   for (const name of names) {
     const detached = detachInterface(bpffsDir, name);
     print(flags.json ? jsonText(detached) : describeDetached(detached));
+    if (isMistaken(detached)) {
+      complain(`there is no interface ${name} here`);
+      process.exitCode = exitCodes.failed;
+    }
   }
+  const others = pinnedInterfaces(bpffsDir).filter((name) => !names.includes(name));
+  if (others.length > 0) {
+    complain(`still attached: ${others.join(", ")} (--interface ${others.join(" ")}, or --all)`);
+  }
+}
+
+/** Neither an interface nor anything that was left of one. */
+function isMistaken({ interface: name, link, maps }: Detached): boolean {
+  return !link && maps.length === 0 && !existsSync(path.join("/sys/class/net", name));
 }
 
 /** `detached lo; removed 5 maps`. */
