@@ -33,6 +33,12 @@ export function readRuntimeRecord(layout: RunLayout): Environment | undefined {
   }
 }
 
+/** What its commands run with: of PW_ variables only those that it ran with itself. */
+export function recordedEnvironment(environment: Environment, record: Environment): Environment {
+  const others = Object.entries(environment).filter(([name]) => !OWN_VARIABLE.test(name));
+  return { ...Object.fromEntries(others), ...record };
+}
+
 export function removeRuntimeRecord(layout: RunLayout): void {
   rmSync(layout.record, { force: true });
 }

@@ -36,7 +36,8 @@ export function runningReport(settings: NativeSettings, ready: ReadyMessage): Ru
 export function describeReport(report: RuntimeReport): string {
   if (report.kind === "nothing_running") return "nothing is running";
   if (report.kind === "stopped") {
-    return `stopped; XDP is detached from ${report.interfaces.join(",")}`;
+    const detached = report.interfaces.join(",");
+    return detached === "" ? "stopped" : `stopped; XDP is detached from ${detached}`;
   }
   if (report.kind === "already_running") {
     return `already running (${report.runDir}); 'make stop' or 'packetwatch down' ends it, 'packetwatch tail' prints the table`;

@@ -6,7 +6,7 @@ import { type NativeSettings } from "./native-settings.ts";
 import { ProcessTable } from "./process-table.ts";
 import { CONSOLE_TABLE, NATS_SERVER, SUPERVISOR, serviceNames } from "./programs.ts";
 import { runLayout } from "./run-layout.ts";
-import { readRuntimeRecord, removeRuntimeRecord } from "./runtime-record.ts";
+import { readRuntimeRecord, recordedEnvironment, removeRuntimeRecord } from "./runtime-record.ts";
 import type { RuntimeReport } from "./runtime-report.ts";
 
 const POLL_MS = 20;
@@ -26,19 +26,23 @@ export async function stopNativeRuntime(options: StopOptions): Promise<number> {
   const { settings, say, report } = options;
   const layout = runLayout(settings.runDir);
   const table = new ProcessTable(layout);
-  const environment = { ...settings.serviceEnvironment, ...readRuntimeRecord(layout) };
+  const record = readRuntimeRecord(layout);
   const stopped = await stopRecorded(table, settings.stopTimeoutMs);
+  // Without a record capture was never started, and what is attached belongs to another runtime.
+  if (record === undefined && !stopped.includes("capture")) {
+    report(stopped.length > 0 ? { kind: "stopped", interfaces: [] } : { kind: "nothing_running" });
+    return 0;
+  }
+  const environment = record
+    ? recordedEnvironment(settings.environment, record)
+    : settings.serviceEnvironment;
   const detached = await detach({ entry: options.entry, environment });
   if (!detached.ok) {
     say(detached.message);
     return 1;
   }
   removeRuntimeRecord(layout);
-  report(
-    stopped.length > 0
-      ? { kind: "stopped", interfaces: interfacesOf(environment) }
-      : { kind: "nothing_running" },
-  );
+  report({ kind: "stopped", interfaces: interfacesOf(environment) });
   return 0;
 }
 

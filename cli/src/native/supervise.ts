@@ -10,7 +10,12 @@ import { prepareNats, provisionOwnNats } from "./own-nats.ts";
 import { ProcessTable } from "./process-table.ts";
 import { CONSOLE_TABLE, SUPERVISOR, natsPrograms, servicePrograms } from "./programs.ts";
 import { type RunLayout, runLayout } from "./run-layout.ts";
-import { readRuntimeRecord, removeRuntimeRecord, writeRuntimeRecord } from "./runtime-record.ts";
+import {
+  readRuntimeRecord,
+  recordedEnvironment,
+  removeRuntimeRecord,
+  writeRuntimeRecord,
+} from "./runtime-record.ts";
 import { stopProcess } from "./stop.ts";
 import { Supervisor } from "./supervisor.ts";
 import { type SupervisorMessage, type Tell, tellParent } from "./supervisor-messages.ts";
@@ -114,12 +119,10 @@ async function cleanUp(
   { entry, settings }: SuperviseOptions,
   { layout, tell }: Parts,
 ): Promise<boolean> {
-  const environment = readRuntimeRecord(layout);
-  if (environment === undefined) return true;
-  const detached = await detach({
-    entry,
-    environment: { ...settings.environment, ...environment },
-  });
+  const record = readRuntimeRecord(layout);
+  if (record === undefined) return true;
+  const environment = recordedEnvironment(settings.environment, record);
+  const detached = await detach({ entry, environment });
   if (detached.ok) removeRuntimeRecord(layout);
   else tell({ kind: "notice", text: detached.message });
   return detached.ok;

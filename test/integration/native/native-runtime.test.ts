@@ -114,9 +114,10 @@ describe("native runtime", () => {
     expect(host.liveProcesses()).toHaveLength(everything.length);
   });
 
-  it("down with nothing to stop is no failure", async () => {
+  it("down with nothing to stop is no failure, and leaves what others have attached", async () => {
     const down = await host.run(["down"]);
     expect(down).toMatchObject({ code: 0, output: "nothing is running\n" });
+    expect(host.detached()).toEqual([]);
   });
 
   it("a service that refuses to start is quoted, and the others are stopped", async () => {
@@ -163,8 +164,9 @@ describe("native runtime", () => {
   it("what a killed supervisor leaves is stopped by down", async () => {
     await host.run(["up", "--detach"]);
     process.kill(host.pid("supervisor"), "SIGKILL");
-    const down = await host.run(["down"]);
+    const down = await host.run(["down"], { PW_IFDEV: "another" });
     expect(down).toMatchObject({ code: 0 });
+    expect(host.detached()).toEqual(["eth7"]);
     await untilNothingIsLeft();
     expectNothingLeft();
   });
