@@ -2,6 +2,7 @@
 import { mkdirSync } from "node:fs";
 import { createLogger, type Logger } from "@packetwatch/runtime";
 import { detach } from "./detach.ts";
+import { detachUnwatched } from "./detach-unwatched.ts";
 import { acquireInstanceLock } from "./instance-lock.ts";
 import { rotateLog } from "./log-file.ts";
 import { NativeError } from "./native-error.ts";
@@ -61,7 +62,7 @@ async function runUntilStopped(
   options: SuperviseOptions,
   { layout, table, tell, logger }: RunParts,
 ): Promise<number> {
-  const { settings } = options;
+  const { entry, settings } = options;
   const stop = catchStop(options.attached);
   const context = {
     layout,
@@ -78,7 +79,7 @@ async function runUntilStopped(
   });
   let exitCode = 0;
   try {
-    await startAll(supervisor, { settings, layout, logger, signal: stop.signal });
+    await startAll(supervisor, { entry, settings, layout, logger, signal: stop.signal });
     if (!stop.signal.aborted) tell({ kind: "ready", modes: [...supervisor.modes()] });
     await stop.requested;
   } catch (error) {
@@ -91,8 +92,7 @@ async function runUntilStopped(
   return (await cleanUp(options, { layout, table, tell })) ? exitCode : 1;
 }
 
-type StartParts = {
-  readonly settings: NativeSettings;
+type StartParts = Pick<SuperviseOptions, "entry" | "settings"> & {
   readonly layout: RunLayout;
   readonly logger: Logger;
   readonly signal: AbortSignal;
@@ -100,7 +100,7 @@ type StartParts = {
 
 async function startAll(
   supervisor: Supervisor,
-  { settings, layout, logger, signal }: StartParts,
+  { entry, settings, layout, logger, signal }: StartParts,
 ): Promise<void> {
   const nats = natsPrograms(settings);
   const services = servicePrograms(settings);
@@ -109,6 +109,7 @@ async function startAll(
   if (nats.length > 0) prepareNats(settings);
   await supervisor.start(nats);
   if (nats.length > 0) await provisionOwnNats(settings, { logger, signal });
+  await detachUnwatched({ entry, settings, layout });
   // From here on there is something to detach, whoever stops what.
   writeRuntimeRecord(layout, settings.serviceEnvironment);
   await supervisor.start(services);

@@ -185,6 +185,36 @@ describe("native runtime", () => {
     });
   });
 
+  it("what a killed supervisor watched, and the next up doesn't, is detached", async () => {
+    await host.run(["up", "--detach"], { PW_IFDEV: "eth7,eth8" });
+    process.kill(host.pid("supervisor"), "SIGKILL");
+    const up = await host.run(["up", "--detach"], { PW_IFDEV: "eth8,eth9" });
+    expect(up).toMatchObject({ code: 0 });
+    expect(host.detached()).toEqual(["eth7"]);
+    await host.run(["down"]);
+    expect(new Set(host.detached())).toEqual(new Set(["eth7", "eth8,eth9"]));
+  });
+
+  it("all that it watched is detached where the pins go elsewhere", async () => {
+    await host.run(["up", "--detach"], { PW_IFDEV: "eth7,eth8" });
+    process.kill(host.pid("supervisor"), "SIGKILL");
+    await host.run(["up", "--detach"], { PW_IFDEV: "eth8", PW_PIN_DIR: "/sys/fs/bpf/elsewhere" });
+    expect(host.detached()).toEqual(["eth7,eth8"]);
+  });
+
+  it("an up that can't detach it says so, fails, and forgets nothing", async () => {
+    await host.run(["up", "--detach"]);
+    process.kill(host.pid("supervisor"), "SIGKILL");
+    const next = { PW_IFDEV: "eth8", STANDIN_DETACH: "refuses" };
+    const up = await host.run(["up", "--detach"], next);
+    expect(up.code).toBe(1);
+    expect(up.output).toContain("an earlier run watched eth7: XDP could not be detached");
+    expect(host.detached()).toEqual([]);
+    await host.run(["down"]);
+    expect(host.detached()).toEqual(["eth7"]);
+    expectNothingLeft();
+  });
+
   it("a service that does not stop in time is killed", async () => {
     await host.run(["up", "--detach"], { STANDIN_METRICS: "stays" });
     const down = await host.run(["down"]);

@@ -15,6 +15,7 @@ program
     setInterval(() => undefined, 1000);
   });
 program.command("detach").action(() => {
+  if (process.env["STANDIN_DETACH"] === "refuses") program.error("no permission");
   const folder = path.dirname(process.env["PW_RUN_DIR"] ?? "");
   appendFileSync(path.join(folder, "detached"), `${process.env["PW_IFDEV"]}\n`);
 });
