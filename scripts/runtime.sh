@@ -29,8 +29,19 @@ choose_runtime() {
   esac
 }
 
+# cli/src/native/run-layout.ts names what lies there.
+runs_natively() {
+  local folder=${PW_RUN_DIR:-.run}
+  [ -e "$folder/runtime.json" ] || [ -e "$folder/supervisor.pid" ]
+}
+
 verb=$1
 choose_runtime
+# What was started natively is ended natively, whoever answers now. `clean` does both anyway.
+if [ "$verb" = stop ] && [ "$runtime" = docker ] && [ -z "${PW_RUNTIME:-}" ] && runs_natively; then
+  echo "runtime: native (it was started so)"
+  make native-stop
+fi
 echo "runtime: $runtime ($why)"
 if [ "$runtime" = docker ]; then exec scripts/docker/stack.sh "$verb"; fi
 exec make "native-$verb"

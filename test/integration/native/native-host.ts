@@ -18,6 +18,10 @@ import { freePort } from "../../support/nats.ts";
 
 export const services = ["capture", "detector", "enforcer", "metrics"] as const;
 
+const used = [".tools", "deploy", "node_modules"];
+/** The Makefile looks for sources, whatever its verb. */
+const ofMake = ["Makefile", "bench", "cli", "libs", "scripts", "services", "test"];
+
 const repository = fileURLToPath(new URL("../../..", import.meta.url));
 const here = (file: string) => fileURLToPath(new URL(file, import.meta.url));
 
@@ -52,7 +56,7 @@ export class NativeHost {
     const folder = mkdtempSync(path.join(tmpdir(), "packetwatch-native-"));
     mkdirSync(path.join(folder, "build"));
     writeFileSync(path.join(folder, "package.json"), '{ "type": "module" }');
-    for (const name of [".tools", "deploy", "node_modules"])
+    for (const name of [...used, ...ofMake])
       symlinkSync(path.join(repository, name), path.join(folder, name));
     for (const name of services)
       copyFileSync(here("stand-in-service.js"), path.join(folder, "build", `${name}.js`));
@@ -61,14 +65,25 @@ export class NativeHost {
   }
 
   start(args: readonly string[], extra: Readonly<Record<string, string>> = {}): RunningCommand {
-    const child = spawn(
-      process.execPath,
-      [path.join(this.folder, "build/packetwatch.js"), ...args],
-      {
-        env: { ...this.#environment, ...extra },
-        stdio: ["ignore", "pipe", "pipe"],
-      },
-    );
+    const command = path.join(this.folder, "build/packetwatch.js");
+    return this.#spawn(process.execPath, [command, ...args], extra);
+  }
+
+  /** A verb of make. */
+  make(verb: string, extra: Readonly<Record<string, string>> = {}): Promise<Ended> {
+    return this.#spawn("make", ["--silent", verb], extra).ended;
+  }
+
+  #spawn(
+    program: string,
+    args: readonly string[],
+    extra: Readonly<Record<string, string>>,
+  ): RunningCommand {
+    const child = spawn(program, args, {
+      cwd: this.folder,
+      env: { ...this.#environment, ...extra },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     let output = "";
     for (const stream of [child.stdout, child.stderr])
       stream.setEncoding("utf8").on("data", (text: string) => (output += text));
