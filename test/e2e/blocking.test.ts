@@ -59,8 +59,9 @@ describe("a source that is blocked", () => {
     await balanceBooks(pinned, syns);
 
     expect(syns.of(source)).toMatchObject({ syns: 3, ports: new Set([1, 2, 3]) });
+    const { verdict } = await verdicts.untilBlockOf(source);
     expect(verdicts.verdicts).toHaveLength(1);
-    expect(verdicts.blockOf(source)?.verdict).toMatchObject({
+    expect(verdict).toMatchObject({
       rule: "vertical",
       expiresUs: null,
       issuedUs: syns.of(source).lastUs,
@@ -86,10 +87,7 @@ describe("with PW_BLOCK_TTL", () => {
     const site = await startSite(cleanup, { settings });
     const { verdicts } = await site.tap();
     const source = await site.addBlockedSource();
-    const { verdict } = await waitUntil(() => verdicts.blockOf(source), {
-      timeoutMs: LIFT_TIMEOUT_MS,
-      what: "the verdict",
-    });
+    const { verdict } = await verdicts.untilBlockOf(source);
     const expiresUs = "expiresUs" in verdict ? (verdict.expiresUs ?? 0) : 0;
     expect(expiresUs - verdict.issuedUs).toBe(BLOCK_TTL_SECONDS * 1e6);
 
@@ -159,7 +157,7 @@ describe("with PW_ENFORCE=false", () => {
     for (let count = 0; count < 5; count++) expect(await site.visit(source)).toBe("pong");
     await balanceBooks(pinned, syns);
 
-    expect(verdicts.blockOf(source)).toBeDefined();
+    await verdicts.untilBlockOf(source);
     expect(pinned.maps.counters()).toMatchObject({ wouldDrop: 5, dropped: 0, reported: 8 });
     expect(syns.of(source).syns).toBe(8);
     await holdsFor(() => verdicts.verdicts.length === 1, { timeoutMs: 500, what: "one verdict" });

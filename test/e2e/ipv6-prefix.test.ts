@@ -70,7 +70,8 @@ it.each(lengths)(
       expect(await knock(site, from, port)).toBe("refused");
     }
     await site.blocked("2001:db8:0:100::");
-    expect(verdicts.blockOf(source)?.verdict).toMatchObject({ source, evidence: { count: 3 } });
+    const { verdict } = await verdicts.untilBlockOf(source);
+    expect(verdict).toMatchObject({ source, evidence: { count: 3 } });
     expect(verdictSubject(parsePrefix(source))).toBe(subject);
     for (const address of inside) expect(await knock(site, address)).toBe("timed out");
     for (const address of outside) expect(await knock(site, address)).toBe("pong");

@@ -7,10 +7,12 @@ import {
   type Verdict,
 } from "@packetwatch/contracts";
 import { formatAddress } from "@packetwatch/net";
+import { waitUntil } from "./eventually.ts";
 import { RecordingLogger } from "./recording-logger.ts";
 import { SynStream } from "./syn-stream.ts";
 
 const PREFETCH = 1000;
+const VERDICT_TIMEOUT_MS = 10_000;
 
 /** What sensors reported of one source: its attempts that were not dropped. */
 export type SourceActivity = {
@@ -82,6 +84,12 @@ export class VerdictTap {
     return this.verdicts.find(
       ({ verdict }) => verdict.kind === "block" && verdict.source === source,
     );
+  }
+
+  /** The same, once it has come: the kernel may block a source before a tap hears of it. */
+  untilBlockOf(source: string): Promise<StoredVerdict> {
+    const what = `a verdict on ${source}`;
+    return waitUntil(() => this.blockOf(source), { timeoutMs: VERDICT_TIMEOUT_MS, what });
   }
 
   close(): Promise<void> {
