@@ -14,12 +14,22 @@ import { cpuSeconds } from "./support/process-usage.ts";
 const sizes = {
   full: {
     detectors: [1, 2, 4, 8],
-    rate: 50_000,
+    rate: 200_000,
     seconds: 8,
+    warmSeconds: 5,
+    idleSeconds: 8,
     takeovers: [100_000, 1_000_000],
     verdicts: [1000, 100_000, 1_000_000],
   },
-  smoke: { detectors: [1, 2], rate: 5000, seconds: 1, takeovers: [20_000], verdicts: [1000] },
+  smoke: {
+    detectors: [1, 2],
+    rate: 5000,
+    seconds: 1,
+    warmSeconds: 1,
+    idleSeconds: 1,
+    takeovers: [20_000],
+    verdicts: [1000],
+  },
 } as const;
 
 const SETTINGS = { PW_MAX_VERDICTS: "1100000", PW_BLOCKED_ENTRIES: "1100000" } as const;
@@ -29,17 +39,18 @@ const START_TIMEOUT_MS = 300_000;
 const CHUNK = 10_000;
 /** Telemetry comes once a second, and a group is whole when everybody has seen everybody. */
 const SETTLE_MS = 3000;
+const MAX_GROWTH = 1.1;
 
 type Part = { readonly figures: readonly Figure[]; readonly checks: readonly Check[] };
 
 async function run(context: BenchContext) {
   const site = await startLoadSite(context, SETTINGS);
   const parts: Part[] = [];
-  parts.push(await compareDetectors(site, context));
   for (const syns of sizes[context.size].takeovers) {
     context.progress(`a takeover of ${syns} SYNs`);
     parts.push(await takeOver(site, syns));
   }
+  parts.push(await compareDetectors(site, context));
   // A detector would withdraw what is more than the breaker lets through.
   await site.host.kill("enforcer", "detector");
   let published = 0;
@@ -54,69 +65,138 @@ async function run(context: BenchContext) {
   };
 }
 
-async function load(site: LoadSite, options: Omit<RingLoad, "pinFolder">): Promise<number> {
+async function send(site: LoadSite, options: Omit<RingLoad, "pinFolder">): Promise<number> {
   const text = JSON.stringify({ pinFolder: site.host.pinFolder("veth0"), ...options });
   const { sent } = await runForJson<RingLoadResult>([
     process.execPath,
     benchProgram("ring-load"),
     text,
   ]);
-  await site.settle();
   return sent;
 }
 
+type Usage = {
+  readonly detectors: number;
+  /** CPU seconds of all of them for a million SYNs. */
+  readonly perMillion: number;
+  /** Cores that all of them took while the SYNs came, and each of them while none did. */
+  readonly cores: number;
+  readonly idleCores: number;
+};
+
 /** The first detector runs already; the others join for their turn. */
 async function compareDetectors(site: LoadSite, context: BenchContext): Promise<Part> {
-  const { detectors, rate, seconds } = sizes[context.size];
   const group: FleetService[] = [site.host.service("detector")];
-  const figures: Figure[] = [];
+  const usages: Usage[] = [];
   const checks: Check[] = [];
-  await load(site, { rate, seconds: 2, sources: SOURCES });
-  for (const count of detectors) {
-    context.progress(`${count} detectors`);
-    while (group.length < count) {
+  for (const detectors of sizes[context.size].detectors) {
+    context.progress(`${detectors} detectors`);
+    while (group.length < detectors) {
       const PW_HOST = `detector${group.length}`;
       group.push(await site.fleet.start("detector", { ...SETTINGS, PW_HOST }));
     }
-    // What they replay when they join isn't what is compared.
-    await delay(SETTLE_MS);
-    await site.settle();
-    const cpuOf = () => group.reduce((sum, { pid }) => sum + cpuSeconds(pid), 0);
-    const cpuBefore = cpuOf();
-    const judgedBefore = site.detectorEvents;
-    const sent = await load(site, { rate, seconds, sources: SOURCES });
-    await delay(SETTLE_MS);
-    const judged = site.detectorEvents - judgedBefore;
-    const perMillion = (cpuOf() - cpuBefore) / (sent / 1e6);
-    figures.push(
-      figure(`${count} detectors: CPU of all for a million SYNs`, [perMillion], { unit: "s" }),
-    );
-    checks.push(check(`${count} detectors judge each SYN once`, judged, sent));
+    const { usage, judged, sent } = await measureGroup(site, group, context.size);
+    usages.push(usage);
+    checks.push(check(`${detectors} detectors judge each SYN once`, judged, sent));
   }
   for (const detector of group.slice(1)) await detector.stop();
-  return { figures, checks };
+  return { figures: figuresOf(usages), checks };
+}
+
+function figuresOf(usages: readonly Usage[]): readonly Figure[] {
+  const [one, ...more] = usages as readonly [Usage, ...Usage[]];
+  const cpu = (of: string, seconds: number) =>
+    figure(`${of}: CPU of all for a million SYNs`, [seconds], { unit: "s" });
+  const growth = ({ cores, detectors }: Usage) =>
+    ((cores - one.cores) / (detectors - one.detectors)) * 100;
+  return [
+    cpu("1 detector", one.perMillion),
+    ...more.flatMap(({ detectors, perMillion }) => [
+      cpu(`${detectors} detectors`, perMillion),
+      figure("in place of one detector's", [perMillion / one.perMillion], {
+        unit: "times",
+        goal: { atMost: MAX_GROWTH },
+      }),
+    ]),
+    figure("what one more detector takes under this load", more.map(growth), {
+      unit: "% of a core",
+    }),
+    figure(
+      "what a detector takes without load",
+      usages.map(({ idleCores }) => idleCores * 100),
+      { unit: "% of a core" },
+    ),
+  ];
+}
+
+/** What a group takes without load and with it, once its code is compiled. */
+async function measureGroup(
+  site: LoadSite,
+  group: readonly FleetService[],
+  size: BenchContext["size"],
+) {
+  const { rate, seconds, warmSeconds, idleSeconds } = sizes[size];
+  await send(site, { rate, seconds: warmSeconds, sources: SOURCES });
+  // What they replay when they join isn't what is compared.
+  await untilQuiet(site);
+  const detectors = group.length;
+  const cpuOf = () => group.reduce((sum, { pid }) => sum + cpuSeconds(pid), 0);
+  const cpuIdle = cpuOf();
+  await delay(idleSeconds * 1000);
+  const cpuBefore = cpuOf();
+  const before = countsOf(site);
+  const startMs = performance.now();
+  const sent = await send(site, { rate, seconds, sources: SOURCES });
+  await untilJudged(site, before);
+  const cpu = cpuOf() - cpuBefore;
+  const cores = cpu / ((performance.now() - startMs) / 1000);
+  await untilQuiet(site);
+  const idleCores = (cpuBefore - cpuIdle) / idleSeconds / detectors;
+  const usage: Usage = { detectors, perMillion: cpu / (sent / 1e6), cores, idleCores };
+  return { usage, judged: countsOf(site).judged - before.judged, sent };
+}
+
+type Counts = {
+  readonly published: number;
+  readonly isPublished: boolean;
+  readonly judged: number;
+};
+
+/** What came of the SYNs so far. Those that were replayed are judged more than once. */
+function countsOf(site: LoadSite): Counts {
+  const { published, lost, reported } = site.books.read();
+  return { published, isPublished: published + lost === reported, judged: site.detectorEvents };
+}
+
+/** Waits until what has come since is judged. */
+async function untilJudged(site: LoadSite, before: Counts): Promise<void> {
+  const isJudged = () => {
+    const { published, isPublished, judged } = countsOf(site);
+    return isPublished && judged - before.judged >= published - before.published;
+  };
+  await waitUntil(isJudged, { timeoutMs: START_TIMEOUT_MS, what: "the SYNs to be judged" });
+}
+
+/** Waits until the detectors judge nothing more. */
+async function untilQuiet(site: LoadSite): Promise<void> {
+  let before: number;
+  do {
+    before = site.detectorEvents;
+    await delay(SETTLE_MS);
+  } while (site.detectorEvents !== before);
 }
 
 /** One detector stops; SYNs gather; the next one begins with all of them. */
 async function takeOver(site: LoadSite, syns: number): Promise<Part> {
   await site.host.service("detector").stop();
   site.forgetDetectors();
-  const pinFolder = site.host.pinFolder("veth0");
   const before = site.books.read();
-  const options = {
-    pinFolder,
-    rate: TAKEOVER_RATE,
-    seconds: syns / TAKEOVER_RATE,
-    sources: SOURCES,
-  };
-  const text = JSON.stringify(options);
-  await runForJson<RingLoadResult>([process.execPath, benchProgram("ring-load"), text]);
-  const isPublished = () => {
-    const { published, lost, reported } = site.books.read();
-    return published + lost === reported;
-  };
-  await waitUntil(isPublished, { timeoutMs: START_TIMEOUT_MS, what: "the SYNs to be published" });
-  const inWindow = site.books.read().published;
+  await send(site, { rate: TAKEOVER_RATE, seconds: syns / TAKEOVER_RATE, sources: SOURCES });
+  await waitUntil(() => countsOf(site).isPublished, {
+    timeoutMs: START_TIMEOUT_MS,
+    what: "the SYNs to be published",
+  });
+  const inWindow = countsOf(site).published;
   const startMs = performance.now();
   await site.host.start("detector");
   const readyMs = performance.now() - startMs;
@@ -187,7 +267,7 @@ await runBench({
   name: "scaling",
   title: "Scaling",
   method: [
-    "One host whose ring is filled through the kernel's own program; detectors join one after the other on the same cores, so what is compared is the CPU they need together and not how fast they are.",
+    "One host whose ring is filled through the kernel's own program, 200,000 SYNs a second from 20,000 sources. Detectors join one after the other on the same cores, so what is compared is the CPU they need together and not how fast they are; before each comparison all of them have judged for five seconds.",
     "A takeover: no detector runs while SYNs gather in the stream; then one starts and has judged them all (told once a second). The enforcer's starts: each finds the blocks of the one before in the map, and adds the rest.",
   ],
   run,
