@@ -5,7 +5,7 @@ import { mkdirSync, readFileSync, rmSync } from "node:fs";
 const resultsDir = "test-results";
 
 /** Long enough for a machine that is slow, short enough for a suite that hangs. */
-const STAGE_TIMEOUT_MS = 20 * 60_000;
+const STAGE_TIMEOUT_MS = 30 * 60_000;
 
 const countOf = (counts) => ({ passed: 0, failed: 0, skipped: 0, ...counts });
 
