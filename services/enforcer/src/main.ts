@@ -16,7 +16,7 @@ import { warmUp } from "./warm-up.ts";
 /** How often what is allowed, pins and expiries are looked at. */
 const TEND_INTERVAL_MS = 500;
 const VERDICT_PREFETCH = 10_000;
-/** Well before the marks of what has left the list are gone themselves. */
+/** Well before the marks of what has left a list are gone themselves. */
 const REREAD_AFTER_MS = (VERDICT_MARKER_SECONDS * 1000) / 2;
 
 await runService("enforcer", async ({ config, logger, scope, health, fail }) => {
@@ -40,7 +40,8 @@ await runService("enforcer", async ({ config, logger, scope, health, fail }) => 
   const read = () => enforcer.state();
   const hostState = scope.own(new HostStatePublisher({ bus, read, logger }));
   const onFollowed = () => hostState.publish();
-  readSettings(scope, { bus, settings, enforcer, onFollowed, logger });
+  const rereadAfterMs = REREAD_AFTER_MS;
+  readSettings(scope, { bus, settings, enforcer, rereadAfterMs, onFollowed, logger });
   const verdicts = scope.own(
     new StreamReader({
       bus,
@@ -51,7 +52,7 @@ await runService("enforcer", async ({ config, logger, scope, health, fail }) => 
       onMessage: (message) => enforcer.take(message),
       onCaughtUp: (streamSequence) => enforcer.completeList("verdicts", streamSequence),
       onStreamLost: () => enforcer.restartList(),
-      rereadAfterMs: REREAD_AFTER_MS,
+      rereadAfterMs,
       onReread: () => enforcer.restartList(),
       logger,
     }),

@@ -86,7 +86,24 @@ describe("what operators allow", () => {
     settings.allowlist.restart();
     expect(allowed()).toEqual(["192.0.2.1"]);
     allow("192.0.2.2");
+    settings.allowlist.finish();
     expect(allowed()).toEqual(["192.0.2.2"]);
+  });
+
+  it("what is read again replaces what was held when all of it has come, be it nothing", () => {
+    const { settings, allow, allowed } = createSettings();
+    allow("192.0.2.1");
+    allow("192.0.2.2");
+    settings.allowlist.restart();
+    allow("192.0.2.2");
+    expect(allowed()).toEqual(["192.0.2.1", "192.0.2.2"]);
+    expect(settings.allowlist.sequence).toBe(0);
+    settings.allowlist.finish();
+    expect(allowed()).toEqual(["192.0.2.2"]);
+    expect(settings.allowlist.sequence).toBe(3);
+    settings.allowlist.restart();
+    settings.allowlist.finish();
+    expect(allowed()).toEqual([]);
   });
 });
 

@@ -18,49 +18,55 @@ export type SettingMessage = {
 
 export type SettingRejected = (reason: ContractErrorCode, error: ContractError) => void;
 
+type Held<T> = {
+  readonly values: Map<string, { readonly value: T; readonly sequence: number }>;
+  sequence: number;
+};
+
 /** The last value of each key of a bucket; bounded by the bucket. */
 export class BucketValues<T> {
   readonly #decode: (payload: Uint8Array) => T;
   readonly #onRejected: SettingRejected;
-  readonly #values = new Map<string, { readonly value: T; readonly sequence: number }>();
-  #sequence = 0;
-  #isStale = false;
+  #held = createHeld<T>();
+  /** What has come since a restart. */
+  #fresh: Held<T> | undefined;
 
   constructor(decode: (payload: Uint8Array) => T, onRejected: SettingRejected) {
     this.#decode = decode;
     this.#onRejected = onRejected;
   }
 
-  /** The last change that was taken in; 0 before the first. */
+  /** The last change that was taken in; 0 before the first, and while all is read again. */
   get sequence(): number {
-    return this.#sequence;
+    return this.#fresh === undefined ? this.#held.sequence : 0;
   }
 
   values(): Iterable<{ readonly value: T; readonly sequence: number }> {
-    return this.#values.values();
+    return this.#held.values.values();
   }
 
   take({ subject, payload, sequence, markerReason }: SettingMessage): void {
-    if (this.#isStale) this.#values.clear();
-    this.#isStale = false;
-    this.#sequence = sequence;
+    const held = this.#fresh ?? this.#held;
+    held.sequence = sequence;
     if (markerReason !== undefined) {
-      this.#values.delete(subject);
+      held.values.delete(subject);
       return;
     }
     const value = this.#decodeOrReject(payload);
     // A key that was set to nonsense holds nothing, and not what it held before.
-    if (value === undefined) this.#values.delete(subject);
-    else this.#values.set(subject, { value, sequence });
+    if (value === undefined) held.values.delete(subject);
+    else held.values.set(subject, { value, sequence });
   }
 
-  /**
-   * The bucket was made anew: what is held goes with the first message. One that
-   * never held anything says nothing, as NATS's that has lost its disk.
-   */
+  /** All that the bucket holds comes again: until finish(), what was held goes on to hold. */
   restart(): void {
-    this.#isStale = true;
-    this.#sequence = 0;
+    this.#fresh = createHeld();
+  }
+
+  /** All has come: what didn't come again is no longer held. */
+  finish(): void {
+    this.#held = this.#fresh ?? this.#held;
+    this.#fresh = undefined;
   }
 
   #decodeOrReject(payload: Uint8Array): T | undefined {
@@ -72,6 +78,10 @@ export class BucketValues<T> {
       return undefined;
     }
   }
+}
+
+function createHeld<T>(): Held<T> {
+  return { values: new Map(), sequence: 0 };
 }
 
 export type OperatorSettings = {

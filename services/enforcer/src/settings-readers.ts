@@ -10,6 +10,8 @@ export type SettingsReadersOptions = {
   readonly bus: Bus;
   readonly settings: OperatorSettings;
   readonly enforcer: Enforcer;
+  /** Before the marks of what has left a bucket are gone themselves. */
+  readonly rereadAfterMs: number;
   /** Called when a change has reached the kernel. */
   readonly onFollowed: () => void;
   readonly logger: Logger;
@@ -29,7 +31,7 @@ type Followed = {
 };
 
 function readBucket(
-  { bus, enforcer, onFollowed, logger }: SettingsReadersOptions,
+  { bus, enforcer, rereadAfterMs, onFollowed, logger }: SettingsReadersOptions,
   { list, bucket, values }: Followed,
 ): StreamReader {
   return new StreamReader({
@@ -42,11 +44,18 @@ function readBucket(
       values.take(message);
       // Of many that come at once, with the last.
       if (message.pending > 0) return;
+      values.finish();
       enforcer.followSettings();
       onFollowed();
     },
-    onCaughtUp: () => enforcer.completeList(list),
+    onCaughtUp: (streamSequence) => {
+      // A bucket that never held anything says nothing: NATS has lost its disk.
+      if (streamSequence > 0) values.finish();
+      enforcer.completeList(list);
+    },
     onStreamLost: () => values.restart(),
+    rereadAfterMs,
+    onReread: () => values.restart(),
     logger,
   });
 }

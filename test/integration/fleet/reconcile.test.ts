@@ -2,8 +2,16 @@ import { rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { bootTimeNs } from "@packetwatch/bpf";
-import { type Bus, connectBus, provisionStreams } from "@packetwatch/bus";
-import { streamNames, verdictSubject } from "@packetwatch/contracts";
+import { type Bus, connectBus, provisionStreams, putKey } from "@packetwatch/bus";
+import {
+  allowKey,
+  bucketStream,
+  buckets,
+  bucketSubject,
+  encodeAllowEntry,
+  streamNames,
+  verdictSubject,
+} from "@packetwatch/contracts";
 import { parsePrefix } from "@packetwatch/net";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { AppliedTap } from "../../support/applied-tap.ts";
@@ -67,6 +75,13 @@ function untilBlocked({ maps }: Blocks, source: string) {
 async function untilLifted({ maps }: Blocks, source: string): Promise<void> {
   const what = `${source} to be lifted\n${host.tails}`;
   await waitUntil(() => maps.blockOf(source) === undefined, { timeoutMs: TIMEOUT_MS, what });
+}
+
+async function allow(prefix: string): Promise<void> {
+  const addedUs = Date.now() * 1000;
+  const entry = { version: 1, prefix, addedBy: "operator/a", addedUs, expiresUs: null } as const;
+  const place = { bucket: buckets.allowlist, key: allowKey(parsePrefix(prefix)) };
+  await putKey(bus, place, encodeAllowEntry(entry));
 }
 
 /** Nanoseconds until the block ends; how far it is off `seconds` from now. */
@@ -185,6 +200,37 @@ describe("an enforcer that was cut off from NATS", () => {
     await untilLifted(pinned, "192.0.2.1");
     expect(pinned.maps.blockOf("192.0.2.2")).toBeDefined();
   });
+
+  it.each([
+    ["some", ["192.0.2.2"]],
+    ["all", []],
+  ] as const)(
+    "for longer than removals are remembered no longer allows what was removed (%s)",
+    async (_, kept) => {
+      const pinned = await startCapture();
+      await host.launch("enforcer", { NODE_OPTIONS: `--import=${CLOCK_AHEAD}` }).ready();
+      for (const prefix of ["192.0.2.1", ...kept]) await allow(prefix);
+      const isAllowed = (prefix: string) => pinned.maps.allowed().includes(prefix);
+      const areAllowed = () => ["192.0.2.1", ...kept].every(isAllowed);
+      await waitUntil(areAllowed, { timeoutMs: TIMEOUT_MS, what: "the entries in the kernel" });
+
+      const enforcer = host.service("enforcer");
+      await fleet.nats.kill();
+      await enforcer.logged("NATS is away; reconnecting");
+      enforcer.pause();
+      await fleet.nats.start();
+      await waitUntil(() => bus.reconnects() === 1, { timeoutMs: TIMEOUT_MS, what: "NATS" });
+      const manager = await jetstreamManager(bus.connection);
+      const filter = bucketSubject(buckets.allowlist, allowKey(parsePrefix("192.0.2.1")));
+      await manager.streams.purge(bucketStream(buckets.allowlist), { filter });
+      enforcer.signal("SIGUSR2");
+      enforcer.resume();
+
+      const isGone = () => !isAllowed("192.0.2.1");
+      await waitUntil(isGone, { timeoutMs: TIMEOUT_MS, what: `the entry to go\n${host.tails}` });
+      expect(kept.every(isAllowed)).toBe(true);
+    },
+  );
 });
 
 it("an enforcer that has lost its maps fills the new ones", async () => {
