@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import path from "node:path";
-import { type Bus, connectBus, type ConnectFailure } from "@packetwatch/bus";
+import { type Bus, type BusError, connectBus, type ConnectFailure } from "@packetwatch/bus";
 import { type Config, natsAccess } from "@packetwatch/config";
 import { CliError } from "./cli-error.ts";
 import { runLayout } from "./native/run-layout.ts";
@@ -17,6 +17,8 @@ export type ConnectCliOptions = {
   /** "unbounded" waits for as long as it takes, and says so once. */
   readonly timeoutMs: number | "unbounded";
   readonly signal: AbortSignal;
+  /** Called where the connection is lost for good, and nothing comes any more. */
+  readonly onLost: (error: BusError) => void;
   /** Takes what NATS doesn't allow with these credentials; default: it is said. */
   readonly onForbidden?: (error: CliError) => void;
 };
@@ -26,7 +28,7 @@ export type ConnectCliOptions = {
  * at once where waiting doesn't help; throws the signal's reason when that aborts.
  */
 export async function connectCli(options: ConnectCliOptions): Promise<Bus> {
-  const { config, name, timeoutMs, signal } = options;
+  const { config, name, timeoutMs, signal, onLost } = options;
   const servers = config.natsServers;
   const late = timeoutMs === "unbounded" ? undefined : AbortSignal.timeout(timeoutMs);
   const mention = late ? undefined : setTimeout(() => complain(describeWait(servers)), QUIET_MS);
@@ -40,6 +42,7 @@ export async function connectCli(options: ConnectCliOptions): Promise<Bus> {
       name,
       logger: stderrLogger(speech, options.onForbidden),
       signal: AbortSignal.any([signal, refusal.signal, ...(late ? [late] : [])]),
+      onLost,
       onFailure: (failure) => {
         if (failure.kind !== "unreachable") refusal.abort(refused(servers, failure));
       },

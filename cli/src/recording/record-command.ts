@@ -139,6 +139,7 @@ async function connect({ config, flags, stop, scope }: ConnectParts): Promise<Bu
       name: `packetwatch record on ${config.host}`,
       timeoutMs: flags.timeout * 1000,
       signal: stop.signal,
+      onLost: stop.fail,
     }),
   );
 }

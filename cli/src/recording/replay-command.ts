@@ -146,8 +146,8 @@ async function replayStream({ replay, flags, config, stop }: StreamParts): Promi
   const end = { kind: "interrupted" as InputEnd["kind"], unreadBytes: 0, missedBatches: 0 };
   try {
     const name = `packetwatch replay on ${config.host}`;
-    const { signal } = stop;
-    const bus = scope.own(await connectCli({ config, name, timeoutMs, signal }));
+    const { signal, fail: onLost } = stop;
+    const bus = scope.own(await connectCli({ config, name, timeoutMs, signal, onLost }));
     const stream = scope.own(
       new SynStream({
         bus,

@@ -203,6 +203,7 @@ async function startTail(parts: TailParts): Promise<void> {
       name: `packetwatch tail on ${config.host}`,
       timeoutMs: flags.wait ? "unbounded" : flags.timeout * 1000,
       signal: stop.signal,
+      onLost: stop.fail,
     }),
   );
   const welcome = await Promise.race([welcomeOf(bus, parts), stop.requested]);

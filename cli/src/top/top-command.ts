@@ -95,6 +95,7 @@ async function top(flags: TopFlags, from: Environment): Promise<void> {
         name: `packetwatch top on ${config.host}`,
         timeoutMs: flags.timeout * 1000,
         signal: stop.signal,
+        onLost: stop.fail,
       }),
     );
     const subscription = bus.connection.subscribe(subjects.everySyn, {

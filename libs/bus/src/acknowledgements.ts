@@ -31,6 +31,13 @@ type Answer = {
   readonly error?: ConstructorParameters<typeof JetStreamApiError>[0];
 };
 
+export type AcknowledgementsOptions = {
+  /** Default: the one that all share. */
+  readonly inboxPrefix: string | undefined;
+  /** NATS has taken the inbox away: no answer arrives any more. Must not throw. */
+  readonly onRefused: (error: Error) => void;
+};
+
 /**
  * Publishes and waits for JetStream's answers, all on one inbox. In place of
  * request() of nats.js 3.4, which makes three errors with stack traces and a
@@ -44,10 +51,16 @@ export class Acknowledgements {
   #sent = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(connection: NatsConnection, inboxPrefix?: string) {
+  constructor(connection: NatsConnection, { inboxPrefix, onRefused }: AcknowledgementsOptions) {
     this.#connection = connection;
     this.#inbox = `${createInbox(inboxPrefix)}.`;
-    connection.subscribe(`${this.#inbox}*`, { callback: (_, message) => this.#take(message) });
+    connection.subscribe(`${this.#inbox}*`, {
+      // A refusal comes without a message.
+      callback: (error, message) => {
+        if (error) onRefused(error);
+        else this.#take(message);
+      },
+    });
   }
 
   /** Throws at once what the connection refuses: it is closed, or the message is too large. */

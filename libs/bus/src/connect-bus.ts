@@ -4,6 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { type JetStreamClient, jetstream } from "@nats-io/jetstream";
 import { connect, type NatsConnection, PermissionViolationError } from "@nats-io/transport-node";
 import { Acknowledgements } from "./acknowledgements.ts";
+import { BusError } from "./bus-error.ts";
 import { type ConnectFailure, connectFailure } from "./connect-failure.ts";
 import type { Logger } from "./logger.ts";
 import { accessOptions, type NatsAccess } from "./nats-access.ts";
@@ -32,9 +33,11 @@ export type ConnectBusOptions = {
   readonly signal?: AbortSignal;
   /** Called for each try that failed; the next one follows unless the signal aborts. */
   readonly onFailure?: (failure: ConnectFailure) => void;
+  /** Called when the bus has become useless for good, without close(): only another one can help. */
+  readonly onLost?: (error: BusError) => void;
 };
 
-/** A connection to NATS. It outlives the server: only close() ends it. */
+/** A connection to NATS. It outlives the server: only close() ends it, and what `onLost` tells. */
 export type Bus = {
   readonly connection: NatsConnection;
   readonly jetstream: JetStreamClient;
@@ -160,7 +163,10 @@ function keepServers(connection: NatsConnection, servers: readonly string[]): vo
   connection.setServers([...new Set([...known, ...servers.map(hostOf)])]);
 }
 
-function createBus(connection: NatsConnection, { servers, logger }: ConnectBusOptions): Bus {
+function createBus(
+  connection: NatsConnection,
+  { servers, logger, onLost }: ConnectBusOptions,
+): Bus {
   const events = new EventEmitter().setMaxListeners(0);
   const state = { reconnects: 0, connected: true };
   const watching = watchStatus(connection, logger, {
@@ -175,7 +181,10 @@ function createBus(connection: NatsConnection, { servers, logger }: ConnectBusOp
   });
   logger.info({ server: connection.getServer() }, "connected to NATS");
   const isConnected = () => state.connected && !connection.isClosed();
-  const acknowledgements = new Acknowledgements(connection, inboxPrefixOf(connection));
+  const acknowledgements = new Acknowledgements(connection, {
+    inboxPrefix: inboxPrefixOf(connection),
+    onRefused: (error) => onLost?.(inboxRefused(error)),
+  });
   return {
     connection,
     jetstream: jetstream(connection),
@@ -201,6 +210,12 @@ function createBus(connection: NatsConnection, { servers, logger }: ConnectBusOp
       await watching;
     },
   };
+}
+
+function inboxRefused(cause: Error): BusError {
+  const why = "without it no answer to what is published arrives (docs/permissions.md)";
+  const detail = `read the inbox of this connection: ${cause.message}; ${why}`;
+  return new BusError("ACCESS", "", detail, { cause, retryable: false });
 }
 
 /** What the connection was told to begin its inboxes with, which may be all that it has the right to read. */

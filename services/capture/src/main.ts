@@ -34,7 +34,7 @@ await runService("capture", async ({ config, logger, scope, health, fail }) => {
   telemetry.observe(pipeline);
   const access = natsAccess(config);
   const options = { servers: config.natsServers, access, name: `capture ${host}`, logger };
-  const bus = scope.own(await connectBus({ ...options, signal: scope.signal }));
+  const bus = scope.own(await connectBus({ ...options, signal: scope.signal, onLost: fail }));
   connected.bus = bus;
   health.require(() => bus.whyNotConnected());
   telemetry.publish(bus, scope);

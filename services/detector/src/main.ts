@@ -8,12 +8,12 @@ import { Detecting } from "./detecting.ts";
 import { createDetectorTelemetry } from "./telemetry.ts";
 import { warmUp } from "./warm-up.ts";
 
-await runService("detector", async ({ config, logger, scope, health }) => {
+await runService("detector", async ({ config, logger, scope, health, fail }) => {
   const { host } = config;
   const instance = processInstance(host);
   const access = natsAccess(config);
   const options = { servers: config.natsServers, access, name: `detector ${host}`, logger };
-  const bus = scope.own(await connectBus({ ...options, signal: scope.signal }));
+  const bus = scope.own(await connectBus({ ...options, signal: scope.signal, onLost: fail }));
   health.require(() => bus.whyNotConnected());
   const specs = streamSpecs(streamSizes(config));
   scope.own(await keepStreams({ bus, specs, logger, signal: scope.signal }));

@@ -22,7 +22,7 @@ const service = "metrics";
 /** Milliseconds since the Unix epoch on the monotonic clock: a step of NTP makes nobody depart. */
 const now = () => performance.timeOrigin + performance.now();
 
-await runService(service, async ({ config, logger, scope, health }) => {
+await runService(service, async ({ config, logger, scope, health, fail }) => {
   const { host, natsServers: servers, prometheusAddress: address, prometheusPort: port } = config;
   const instance = processInstance(host);
 
@@ -61,7 +61,8 @@ await runService(service, async ({ config, logger, scope, health }) => {
 
   const { signal } = scope;
   const access = natsAccess(config);
-  const bus = scope.own(await connectBus({ servers, access, name: instance, logger, signal }));
+  const options = { servers, access, name: instance, logger, signal };
+  const bus = scope.own(await connectBus({ ...options, onLost: fail }));
   readiness.connected(bus);
   own.beforeRead(() =>
     own.raise("packetwatch_nats_reconnects_total", { service }, bus.reconnects()),

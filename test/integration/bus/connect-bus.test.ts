@@ -1,5 +1,8 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type Bus, connectBus } from "@packetwatch/bus";
+import { type Bus, type BusError, connectBus } from "@packetwatch/bus";
 import { holdsFor, waitUntil, within } from "../../support/eventually.ts";
 import { freePort, type NatsServer, startNats } from "../../support/nats.ts";
 import { RecordingLogger } from "../../support/recording-logger.ts";
@@ -186,6 +189,38 @@ describe("a server that goes away", () => {
     const sorted = backMs.toSorted((a, b) => a - b);
     const middleHalfMs = (sorted[(count * 3) / 4] ?? 0) - (sorted[count / 4] ?? 0);
     expect(middleHalfMs).toBeGreaterThan(100);
+  });
+});
+
+describe("an inbox that NATS refuses", () => {
+  test("is said once, loses the bus, and leaves the connection its ears", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "packetwatch-inbox-"));
+    open.push({ close: async () => rmSync(folder, { recursive: true }) });
+    const file = join(folder, "nats.conf");
+    const permissions = '{ subscribe: { deny: "_INBOX.>" } }';
+    const user = `{ user: deaf, password: deaf, permissions: ${permissions} }`;
+    writeFileSync(file, `authorization { users: [${user}] }\nno_auth_user: deaf\n`);
+    const server = own(await startNats({ arguments: ["-c", file] }));
+    const lost: BusError[] = [];
+    const onLost = (error: BusError) => void lost.push(error);
+    const bus = await connectBus({ servers: [server.url], name: "test", logger, onLost });
+    open.push(bus);
+    await waitUntil(() => lost.length > 0, { timeoutMs: 10_000, what: "the loss" });
+
+    const heard: string[] = [];
+    bus.connection.subscribe("greeting", {
+      callback: (_, message) => void heard.push(message.string()),
+    });
+    bus.connection.publish("greeting", "hello");
+    await waitUntil(() => heard.length > 0, { timeoutMs: 10_000, what: "the greeting" });
+    expect(heard).toEqual(["hello"]);
+    expect(lost).toMatchObject([
+      { code: "ACCESS", message: expect.stringMatching(/^read the inbox/) as string },
+    ]);
+    expect(logger.messages("error")).toEqual([
+      "NATS forbids this with these credentials (docs/permissions.md)",
+    ]);
+    expect(bus.reconnects()).toBe(0);
   });
 });
 
