@@ -62,7 +62,7 @@ export type Bus = {
  * that can't be used.
  */
 export async function connectBus(options: ConnectBusOptions): Promise<Bus> {
-  accessOptions(options.servers, options.access ?? {});
+  accessOptions(options.servers, options.access ?? {}, options.logger);
   const connection = await firstConnection(options);
   keepServers(connection, options.servers);
   return createBus(connection, options);
@@ -139,9 +139,9 @@ async function connectUnlessAborted(options: ConnectBusOptions): Promise<NatsCon
 }
 
 async function connectOnce(options: ConnectBusOptions): Promise<NatsConnection> {
-  const { servers, name, access = {} } = options;
+  const { servers, name, access = {}, logger } = options;
   return connect({
-    ...accessOptions(servers, access),
+    ...accessOptions(servers, access, logger),
     servers: [...servers],
     name,
     timeout: CONNECT_TIMEOUT_MS,
@@ -168,7 +168,7 @@ function createBus(
   { servers, logger, onLost }: ConnectBusOptions,
 ): Bus {
   const events = new EventEmitter().setMaxListeners(0);
-  const state = { reconnects: 0, connected: true };
+  const state = { reconnects: 0, connected: true, isClosing: false };
   const watching = watchStatus(connection, logger, {
     onDisconnect: () => {
       state.connected = false;
@@ -180,6 +180,9 @@ function createBus(
     },
   });
   logger.info({ server: connection.getServer() }, "connected to NATS");
+  void watchEnd(connection, (error) => {
+    if (!state.isClosing) onLost?.(error);
+  });
   const isConnected = () => state.connected && !connection.isClosed();
   const acknowledgements = new Acknowledgements(connection, {
     inboxPrefix: inboxPrefixOf(connection),
@@ -203,6 +206,7 @@ function createBus(
       return () => events.off("reconnect", listener);
     },
     close: async () => {
+      state.isClosing = true;
       events.removeAllListeners();
       if (isConnected()) await drainWithin(connection, DRAIN_TIMEOUT_MS);
       await connection.close();
@@ -210,6 +214,17 @@ function createBus(
       await watching;
     },
   };
+}
+
+/** nats.js closes a connection by itself where the authenticator throws. */
+async function watchEnd(
+  connection: NatsConnection,
+  onEnd: (error: BusError) => void,
+): Promise<void> {
+  const cause = await connection.closed();
+  if (cause instanceof BusError) return onEnd(cause);
+  const detail = `keep the connection to NATS: ${cause?.message ?? "it was closed"}`;
+  onEnd(new BusError("CONNECT", "", detail, { cause, retryable: true }));
 }
 
 function inboxRefused(cause: Error): BusError {

@@ -9,6 +9,7 @@ import {
 } from "@nats-io/transport-node";
 import { inboxPrefix } from "@packetwatch/contracts";
 import { BusError } from "./bus-error.ts";
+import type { Logger } from "./logger.ts";
 import { publicKeyOfSeed } from "./nats-keys.ts";
 
 /** How a connection proves who it is, and whom it believes: paths of PEM, nkey and credentials files. */
@@ -34,29 +35,60 @@ const MAX_FILE_BYTES = 64 * 1024;
 type AccessOptions = Pick<ConnectionOptions, "authenticator" | "inboxPrefix" | "tls">;
 
 /**
- * The options for nats.js. Files are read at each connection, so that a key or
- * certificate that is replaced serves from the next one on. Throws BusError
- * for a file that can't be used.
+ * The options for nats.js. Files are read at each connection, so that a
+ * certificate or JWT that is replaced serves from the next one on. Throws
+ * BusError for a file that can't be used.
  */
-export function accessOptions(servers: readonly string[], access: NatsAccess): AccessOptions {
-  const { nkeyFile, credsFile } = access;
-  const tls = tlsOptions(servers, access.tls);
+export function accessOptions(
+  servers: readonly string[],
+  { nkeyFile, credsFile, tls: files }: NatsAccess,
+  logger: Logger,
+): AccessOptions {
+  const tls = tlsOptions(servers, files);
   const common = tls === undefined ? {} : { tls };
-  if (credsFile !== undefined) {
-    const read = () => readAccessFile(credsFile, "PW_NATS_CREDS_FILE");
-    return { ...common, ...identity(credsAuthenticator(read), readCredsSeed(credsFile)) };
-  }
-  if (nkeyFile === undefined) return common;
-  const read = () => new TextEncoder().encode(readSeed(nkeyFile));
-  return { ...common, ...identity(nkeyAuthenticator(read), readSeed(nkeyFile)) };
+  if (credsFile !== undefined)
+    return { ...common, ...identity(() => readCreds(credsFile), logger) };
+  if (nkeyFile !== undefined) return { ...common, ...identity(() => readNkey(nkeyFile), logger) };
+  return common;
 }
 
-/** An inbox of its own: with one that all share, each could read the answers to the others. */
-function identity(authenticator: Authenticator, seed: string) {
-  const publicKey = publicKeyOfSeed(seed);
-  return publicKey === undefined
-    ? { authenticator }
-    : { authenticator, inboxPrefix: inboxPrefix(publicKey) };
+/** What the file of a key held when it was read. */
+type Key = {
+  readonly file: string;
+  readonly publicKey: string;
+  readonly authenticator: Authenticator;
+};
+
+/**
+ * An inbox of its own: with one that all share, each could read the answers to
+ * the others. It bears the name of the first key, and no other may read it. So
+ * another key ends the connection for good, which is what nats.js does where an
+ * authenticator throws; a file that can't be read at a reconnect doesn't: what
+ * it held before serves until it can.
+ */
+function identity(read: () => Key, logger: Logger) {
+  const first = read();
+  let key = first;
+  let isUnread = false;
+  const authenticator = (nonce?: string) => {
+    try {
+      key = read();
+      isUnread = false;
+    } catch (error) {
+      const fields = { cause: (error as Error).message };
+      if (!isUnread) logger.warn(fields, "the key can't be read; the one of before serves on");
+      isUnread = true;
+    }
+    if (key.publicKey !== first.publicKey) throw replaced(key);
+    return key.authenticator(nonce);
+  };
+  return { authenticator, inboxPrefix: inboxPrefix(first.publicKey) };
+}
+
+function replaced({ file }: Key): BusError {
+  const why = "it is another key than at the start, and takes a new start";
+  const detail = `reconnect with the key in ${file}: ${why}`;
+  return new BusError("ACCESS", "", detail, { retryable: true });
 }
 
 /** Checks every file now, for an error that names it; nats.js reads them again when it connects. */
@@ -96,18 +128,22 @@ function identityCheck(servers: readonly string[]) {
   };
 }
 
-function readSeed(path: string): string {
-  const text = new TextDecoder().decode(readAccessFile(path, "PW_NATS_NKEY_FILE")).trim();
-  if (publicKeyOfSeed(text) !== undefined) return text;
-  throw refused("PW_NATS_NKEY_FILE", path, "it holds no seed of a user's nkey (SU...)");
+function readNkey(file: string): Key {
+  const seed = new TextDecoder().decode(readAccessFile(file, "PW_NATS_NKEY_FILE")).trim();
+  const publicKey = publicKeyOfSeed(seed);
+  if (publicKey === undefined)
+    throw refused("PW_NATS_NKEY_FILE", file, "it holds no seed of a user's nkey (SU...)");
+  return { file, publicKey, authenticator: nkeyAuthenticator(new TextEncoder().encode(seed)) };
 }
 
-/** The second block of the file. */
-function readCredsSeed(path: string): string {
-  const text = new TextDecoder().decode(readAccessFile(path, "PW_NATS_CREDS_FILE"));
-  const seed = /^SU[A-Z2-7]+(?=\s*$)/m.exec(text)?.[0];
-  if (seed !== undefined) return seed;
-  throw refused("PW_NATS_CREDS_FILE", path, "it holds no JWT with a user's seed");
+/** The seed is the second block of the file. */
+function readCreds(file: string): Key {
+  const bytes = readAccessFile(file, "PW_NATS_CREDS_FILE");
+  const seed = /^SU[A-Z2-7]+(?=\s*$)/m.exec(new TextDecoder().decode(bytes))?.[0];
+  const publicKey = seed === undefined ? undefined : publicKeyOfSeed(seed);
+  if (publicKey === undefined)
+    throw refused("PW_NATS_CREDS_FILE", file, "it holds no JWT with a user's seed");
+  return { file, publicKey, authenticator: credsAuthenticator(bytes) };
 }
 
 function readAccessFile(path: string, variable: string): Uint8Array {
