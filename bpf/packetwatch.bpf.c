@@ -257,7 +257,7 @@ static __always_inline bool is_blocked_allowed(const struct pw_packet *packet,
 
 	if (!known || !state)
 		return is_allowed(packet);
-	/* Read before the trie is asked, so that no later answer than asked for is remembered. */
+	/* Before the trie is asked: a change that comes meanwhile makes void what is remembered. */
 	changes = *(const volatile __u32 *)&state->allow_changes;
 	if (known->tick == tick && known->allow_changes == changes &&
 	    known->source[0] == source[0] && known->source[1] == source[1])
