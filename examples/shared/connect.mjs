@@ -2,15 +2,23 @@
 import { readFileSync } from "node:fs";
 import { connect, credsAuthenticator, nkeyAuthenticator, nkeys } from "@nats-io/transport-node";
 
-/** Ends the program where there is no connection at the start; later it is made anew for ever. */
+/** Later it is made anew for ever, also after a server has refused the key: it may be put right there. */
+const FOR_EVER = { maxReconnectAttempts: -1, ignoreAuthErrorAbort: true };
+
+/** Ends the program where there is no connection at the start, or where it ends for good with an error. */
 export async function connectToNats(name) {
   const { NATS_URL = "nats://127.0.0.1:4222" } = process.env;
   const servers = NATS_URL.split(",");
-  try {
-    return await connect({ servers, name, maxReconnectAttempts: -1, ...identity(), ...tls() });
-  } catch (error) {
+  const end = (error) => {
     console.error(`connect to ${NATS_URL}: ${error.message} (NATS_URL, NATS_NKEY)`);
     process.exit(1);
+  };
+  try {
+    const connection = await connect({ servers, name, ...FOR_EVER, ...identity(), ...tls() });
+    void connection.closed().then((error) => error && end(error));
+    return connection;
+  } catch (error) {
+    return end(error);
   }
 }
 

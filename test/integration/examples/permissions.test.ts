@@ -1,10 +1,10 @@
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { nkeys } from "@nats-io/transport-node";
-import { connectBus, type Bus, provisionStreams } from "@packetwatch/bus";
+import { connectBus, type Bus, provisionStreams, publicKeyOfSeed } from "@packetwatch/bus";
 import type { Role } from "@packetwatch/contracts";
 import { afterEach, expect, it } from "vitest";
 import { Cleanup } from "../../support/cleanup.ts";
@@ -31,7 +31,8 @@ async function startLockedNats(role: Role) {
   const logger = new RecordingLogger();
   const bus = cleanup.own(await connectBus({ servers: [nats.url], name: "test", logger }));
   await provisionStreams(bus, testStreams());
-  return { bus, environment: { NATS_URL: nats.url, NATS_NKEY: locked.keys.seedFile(role) } };
+  const environment = { NATS_URL: nats.url, NATS_NKEY: locked.keys.seedFile(role) };
+  return { locked, nats, bus, environment };
 }
 
 function start(command: readonly string[], environment: Readonly<Record<string, string>>) {
@@ -64,18 +65,45 @@ it("watch.mjs works with the key of an integrator", async () => {
   expect(watch.output).not.toContain("ermission");
 });
 
-it("the relays work with the key of a relay", async () => {
-  const { bus, environment } = await startLockedNats("relay");
+/** A syslog server, and the messages that it has taken. */
+async function startSyslog() {
   const messages: string[] = [];
   const socket = createSocket("udp4", (message) => void messages.push(message.toString()));
   socket.bind(0, "127.0.0.1");
   await once(socket, "listening");
   cleanup.defer(() => socket.close());
-  const url = `udp://127.0.0.1:${socket.address().port}`;
-  const relay = start(["node", "syslog-cef/relay.mjs"], { ...environment, SYSLOG_URL: url });
+  return { messages, SYSLOG_URL: `udp://127.0.0.1:${socket.address().port}` };
+}
+
+it("the relays work with the key of a relay", async () => {
+  const { bus, environment } = await startLockedNats("relay");
+  const { messages, SYSLOG_URL } = await startSyslog();
+  const relay = start(["node", "syslog-cef/relay.mjs"], { ...environment, SYSLOG_URL });
   // Two that differ: the second comes only after the first was acknowledged.
   await publishUntil(bus, relay, () => messages.length > 1);
   expect(relay.output).toBe("");
+});
+
+it("a relay whose key is refused for a while goes on once it is taken again", async () => {
+  const { locked, nats, bus, environment } = await startLockedNats("relay");
+  const { messages, SYSLOG_URL } = await startSyslog();
+  const relay = start(["node", "syslog-cef/relay.mjs"], { ...environment, SYSLOG_URL });
+  await publishUntil(bus, relay, () => messages.length > 0);
+  const known = readFileSync(locked.configFile, "utf8");
+  const publicKey = publicKeyOfSeed(readFileSync(environment.NATS_NKEY, "utf8").trim());
+  const another = nkeys.createUser().getPublicKey();
+  writeFileSync(locked.configFile, known.replace(`${publicKey}`, another));
+  await nats.reload();
+  // A client of NATS gives up after two by default.
+  const refusals = () => nats.output.match(/authentication error - Nkey "/g)?.length ?? 0;
+  await waitUntil(() => refusals() > 3, { timeoutMs: TIMEOUT_MS, what: "the key to be refused" });
+  writeFileSync(locked.configFile, known);
+  await nats.reload();
+  await publishVerdict(bus, blockVerdict("203.0.113.2"));
+  await waitUntil(() => messages.some((message) => message.includes("203.0.113.2")), {
+    timeoutMs: TIMEOUT_MS,
+    what: "the relay to go on",
+  });
 });
 
 it("with a key that NATS does not know there is one line about it, and exit code 1", async () => {
