@@ -16,7 +16,7 @@ VITEST := node_modules/.bin/vitest run
 PREFIX := /usr/local
 LIBDIR = $(PREFIX)/lib/packetwatch
 UNITDIR = $(PREFIX)/lib/systemd/system
-NODE = $(shell command -v node)
+NODE ?= $(shell command -v node)
 PROGRAMS := capture detector enforcer metrics packetwatch
 
 BPF_OBJECT := $(BUILD)/packetwatch.bpf.o
@@ -35,7 +35,7 @@ BUILD_INPUTS := scripts/build.mjs package-lock.json tsconfig.json
 RUNTIME_VERBS := build-app build-test exec-app exec-test run run-log stop unit-test e2e-black e2e-white clean
 
 .PHONY: $(RUNTIME_VERBS) $(addprefix native-,$(RUNTIME_VERBS)) build-all help setup setup-build setup-test build build-tests test lint typecheck format format-check \
-	kernel-test integration-test docker-test sbom fuzz install e2e-netns chaos docs distclean \
+	kernel-test integration-test docker-test sbom fuzz install installable-node e2e-netns chaos docs distclean \
 	build-bench bench bench-page $(BENCHES)
 
 help: ## Print this help
@@ -194,10 +194,20 @@ fuzz: setup-test build ## Fuzz for FUZZ_FACTOR=10 times as long as make test; FU
 	@FUZZ_FACTOR=$(or $(FUZZ_FACTOR),10) $(if $(FUZZ_SEED),FUZZ_SEED=$(FUZZ_SEED)) ./scripts/as-root.sh $(VITEST) \
 		--project unit --project kernel hostile mutated
 
-# koffi alone is not bundled.
-install: build ## Install programs, command and systemd units under DESTDIR and PREFIX (/usr/local)
+# The units see no home directories (ProtectHome), where nvm and its like put theirs.
+installable-node:
+	@for path in "$(NODE)" "$$(readlink -m "$(NODE)")"; do \
+		case $$path in /home/* | /root/* | /run/user/*) \
+			echo "install: the units can't run $$path, which lies in a home directory; NODE=/usr/bin/node make install" >&2; \
+			exit 1 ;; \
+		esac; \
+	done
+
+# koffi alone is not bundled. NATS of `packetwatch up` includes the file of deploy/.
+install: installable-node build ## Install programs, command and systemd units under DESTDIR and PREFIX (/usr/local)
 	@install -d $(DESTDIR)$(LIBDIR)/build $(DESTDIR)$(LIBDIR)/node_modules $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(UNITDIR)
 	@install -m 644 package.json $(DESTDIR)$(LIBDIR)
+	@install -D -m 644 deploy/nats/native.conf $(DESTDIR)$(LIBDIR)/deploy/nats/native.conf
 	@install -m 644 $(BPF_OBJECT) $(DESTDIR)$(LIBDIR)/build
 	@for name in $(PROGRAMS); do install -m 755 $(BUILD)/$$name.js $(BUILD)/$$name.js.map $(DESTDIR)$(LIBDIR)/build; done
 	@cp -R node_modules/koffi node_modules/@koromix $(DESTDIR)$(LIBDIR)/node_modules

@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -42,6 +42,28 @@ describe("make install", () => {
     });
     expect(printed.trim()).toBe(version);
   });
+
+  it("installs what the NATS of 'packetwatch up' is configured with", () => {
+    const installed = join(prefix, "lib/packetwatch/deploy/nats/native.conf");
+    const ours = join(repository, "deploy/nats/native.conf");
+    expect(readFileSync(installed, "utf8")).toBe(readFileSync(ours, "utf8"));
+  });
+
+  it.each(["/root/.nvm/versions/node/v24.0.0/bin/node", "/home/alice/node"])(
+    "refuses %s, which no unit could run, and says how to take another",
+    (node) => {
+      const folder = join(prefix, "refused");
+      const { status, stderr } = spawnSync("make", ["--silent", "install", `PREFIX=${folder}`], {
+        cwd: repository,
+        env: { ...process.env, NODE: node },
+        encoding: "utf8",
+      });
+      expect(status).not.toBe(0);
+      expect(stderr).toContain(`can't run ${node}, which lies in a home directory`);
+      expect(stderr).toContain("NODE=/usr/bin/node make install");
+      expect(existsSync(folder)).toBe(false);
+    },
+  );
 
   it.each(services)(
     "%s starts, and refuses a bad variable as it does in the repository",
