@@ -2,6 +2,7 @@ import {
   AckPolicy,
   type ConsumerConfig,
   type ConsumerInfo,
+  type DeliveryInfo,
   DeliverPolicy,
   type JsMsg,
   jetstreamManager,
@@ -86,8 +87,10 @@ export class StreamReader {
   /** When the server was last heard on this stream, on the wall clock: a machine may have slept. */
   #heardMs = Date.now();
   #pending = 0;
-  /** Messages that were there at the (re)start and are still to come. */
+  /** Messages that were there at the (re)start, or were stored anew since, and are still to come. */
   #behind = 0;
+  /** Whether one was delivered that was stored after the (re)start. */
+  #isBeyondStart = false;
   #isClosed = false;
   #isReading = false;
   #interrupt: () => void = () => undefined;
@@ -228,6 +231,7 @@ export class StreamReader {
     if (start.kind !== "last_per_subject") this.#lastSequence = info.delivered.stream_seq;
     this.#pending = info.num_pending;
     this.#behind = info.num_pending;
+    this.#isBeyondStart = false;
     if (this.#behind === 0) this.#tell(() => this.#options.onCaughtUp?.(this.#streamSequence));
     const consumption = await consumeInOrder(bus.jetstream.consumers.getConsumerFromInfo(info), {
       prefetch,
@@ -253,9 +257,19 @@ export class StreamReader {
     this.#pending = info.pending;
     this.#tell(() => this.#options.onMessage(toStreamMessage(message)));
     if (this.#behind === 0) return;
-    // Of those that were there some may have been removed since.
-    this.#behind = info.pending === 0 ? 0 : this.#behind - 1;
+    this.#behind = this.#behindAfter(info);
     if (this.#behind === 0) this.#tell(() => this.#options.onCaughtUp?.(this.#streamSequence));
+  }
+
+  /**
+   * Of the messages that were there some may have been removed, because their subjects were stored anew. What that brought
+   * had been stored by the time that the first message since the start was delivered, and is among those that follow it.
+   */
+  #behindAfter({ streamSequence, pending }: DeliveryInfo): number {
+    if (pending === 0) return 0;
+    if (this.#isBeyondStart || streamSequence <= this.#streamSequence) return this.#behind - 1;
+    this.#isBeyondStart = true;
+    return pending;
   }
 
   // nats.js takes what a callback throws for the end of the consumption and keeps it to itself.

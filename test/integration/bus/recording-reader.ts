@@ -11,6 +11,8 @@ export type RecordingReaderOptions = {
   readonly start: StartPosition;
   readonly prefetch?: number;
   readonly rereadAfterMs?: number;
+  /** Called with the first message. */
+  readonly onFirst?: () => void;
 };
 
 /** A StreamReader that keeps what it is told, in order. */
@@ -21,12 +23,13 @@ export class RecordingReader {
   readonly events: string[] = [];
   readonly messages: StreamMessage[] = [];
 
-  constructor({ prefetch = 100, ...options }: RecordingReaderOptions) {
+  constructor({ prefetch = 100, onFirst, ...options }: RecordingReaderOptions) {
     this.reader = new StreamReader({
       ...options,
       prefetch,
       logger: this.logger,
       onMessage: (message) => {
+        if (this.messages.length === 0) onFirst?.();
         this.messages.push(message);
         this.events.push(text(message));
       },

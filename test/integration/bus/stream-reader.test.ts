@@ -73,6 +73,27 @@ describe("where reading begins", () => {
     expect(reader.payloads).toEqual(["b2", "a3", "c1", "b3"]);
   });
 
+  test("last_per_subject: what is stored anew while the list is read belongs to it", async () => {
+    const count = 2000;
+    await provisionStreams(bus, [plainStream("list", { maxMessagesPerSubject: 1 })]);
+    const subjects = Array.from({ length: count }, (_, index) => `list.${index}`);
+    await Promise.all(subjects.map((subject) => bus.jetstream.publish(subject, "old")));
+    const reader = new RecordingReader({
+      bus,
+      stream: "list",
+      filter: "list.>",
+      start: { kind: "last_per_subject" },
+      prefetch: 4,
+      // Both are stored long before the last subject's turn.
+      onFirst: () => void publish("list.other", "other").then(() => publish("list.1999", "anew")),
+    });
+    await reader.caughtUp();
+    await reader.delivered("anew");
+    await reader.close();
+    expect(reader.count("old")).toBe(count - 1);
+    expect(reader.events.slice(count - 1)).toEqual(["other", "anew", "caught up"]);
+  });
+
   test("since: with the first message that was stored at or after the time", async () => {
     await publish("s.a", "old");
     // Times on the wire have milliseconds.
