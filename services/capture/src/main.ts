@@ -4,6 +4,7 @@ import { type Config, natsAccess } from "@packetwatch/config";
 import { synSubject } from "@packetwatch/contracts";
 import { type Logger, ownAddresses, runService, type Scope } from "@packetwatch/runtime";
 import { PACKETWATCH_VERSION, processInstance } from "@packetwatch/telemetry";
+import { AttachmentKeeper } from "./attachment-keeper.ts";
 import { CapturePipeline } from "./capture-pipeline.ts";
 import { openSensor, type Sensor } from "./open-sensor.ts";
 import { lockSensor } from "./sensor-lock.ts";
@@ -14,6 +15,8 @@ await runService("capture", async ({ config, logger, scope, health, fail }) => {
   const instance = processInstance(host);
   const sensors = await openSensors(config, logger, scope);
   const { publishBufferBytes: bufferLimitBytes } = config;
+  const keeper = scope.own(new AttachmentKeeper({ sensors, logger, onError: fail }));
+  health.require(() => keeper.whyNotWatching());
   const telemetry = createCaptureTelemetry({ host, instance, sensors, bufferLimitBytes, logger });
   // Reading begins before there is a bus: what comes meanwhile is buffered.
   const connected: { bus?: Bus } = {};
@@ -64,7 +67,7 @@ async function openSensors(
   for (const interfaceName of config.interfaces) {
     scope.own(await lockSensor(config.bpffsDir, interfaceName));
     const sensor = scope.own(openSensor({ interfaceName, ...sensorOptions(config) }));
-    const { mode, attachment } = sensor;
+    const { mode, origin: attachment } = sensor.attachment;
     logger.info({ interface: interfaceName, mode, attachment }, "watching");
     const lost = sensor.ledger.settleCrash();
     if (lost > 0) {
@@ -80,7 +83,8 @@ async function openSensors(
 function interfacesOf(sensors: readonly Sensor[]) {
   return {
     interfaces: sensors.map(({ interfaceName }) => interfaceName).join(","),
-    modes: sensors.map(({ interfaceName, mode }) => `${interfaceName}=${mode}`).join(","),
+    modes: () =>
+      sensors.map(({ interfaceName, attachment }) => `${interfaceName}=${attachment.mode}`).join(),
   };
 }
 

@@ -1,20 +1,15 @@
 import { existsSync } from "node:fs";
 import {
-  attachXdp,
   BPF_F_XDP_HAS_FRAGS,
   BpfError,
-  type BpfLink,
   type BpfMap,
   type BpfObject,
-  type BpfProgram,
   bpffsName,
   interfaceIndex,
   kernelFeatures,
   openObject,
-  openPinnedLink,
   openPinnedMap,
   openRingBuffer,
-  queryXdp,
   type RingBuffer,
   removePin,
   requireBpffs,
@@ -40,6 +35,7 @@ import {
   writeSettings,
 } from "@packetwatch/contracts";
 import { type Prefix, sourceMaskWords } from "@packetwatch/net";
+import { ProgramAttachment } from "./program-attachment.ts";
 import { RingLedger } from "./ring-ledger.ts";
 
 export type SensorOptions = {
@@ -57,14 +53,10 @@ export type SensorOptions = {
   readonly allowed: readonly Prefix[];
 };
 
-/** How the program came to its interface. */
-export type Attachment = "attached" | "replaced";
-
 /** The program on one interface, with its maps. Closing it detaches nothing. */
 export type Sensor = {
   readonly interfaceName: string;
-  readonly mode: string;
-  readonly attachment: Attachment;
+  readonly attachment: ProgramAttachment;
   /** Identifies the counters: a new map starts from zero. */
   readonly countersId: number;
   readonly ring: RingBuffer;
@@ -91,7 +83,8 @@ export function openSensor(options: SensorOptions): Sensor {
     for (const prefix of options.allowed) {
       object.map("allowed").update(writeAllowKey(prefix), allowedValue);
     }
-    const attachment = attach(options, paths, object.program(PROGRAM_NAME));
+    const program = object.program(PROGRAM_NAME);
+    const attachment = new ProgramAttachment({ ...options, linkPath: paths.link, program });
     return createSensor(options, object, attachment);
   } catch (error) {
     object.close();
@@ -99,14 +92,17 @@ export function openSensor(options: SensorOptions): Sensor {
   }
 }
 
-function createSensor(options: SensorOptions, object: BpfObject, attachment: Attachment): Sensor {
+function createSensor(
+  options: SensorOptions,
+  object: BpfObject,
+  attachment: ProgramAttachment,
+): Sensor {
   const { interfaceName } = options;
   const counters = object.map(mapNames.counters);
   const ring = openRingBuffer(object.map(mapNames.events), { maxRecordBytes: SYN_RECORD_BYTES });
   const ledger = new RingLedger(ring);
   return {
     interfaceName,
-    mode: queryXdp(interfaceName)?.mode ?? "none",
     attachment,
     countersId: counters.info().id,
     ring,
@@ -189,48 +185,6 @@ function prepare(options: SensorOptions, paths: PinPaths) {
   // With frags a large MTU is no obstacle to native mode.
   if (kernelFeatures().xdpFrags) spec.setProgramFlags(PROGRAM_NAME, BPF_F_XDP_HAS_FRAGS);
   return spec;
-}
-
-function attach(options: SensorOptions, paths: PinPaths, program: BpfProgram): Attachment {
-  const link = adoptLink(options, paths);
-  if (link) {
-    link.updateProgram(program);
-    link.close();
-    return "replaced";
-  }
-  const attached = attachInMode(options, program);
-  attached.pin(paths.link);
-  attached.close();
-  return "attached";
-}
-
-/** The pinned link if it still is on this interface in a mode that is wanted. */
-function adoptLink({ interfaceName, mode }: SensorOptions, paths: PinPaths): BpfLink | undefined {
-  if (!existsSync(paths.link)) return undefined;
-  const link = openPinnedLink(paths.link);
-  const isHere = link.info().ifindex === interfaceIndex(interfaceName);
-  const isInMode = mode === "auto" || queryXdp(interfaceName)?.mode === mode;
-  if (isHere && isInMode) return link;
-  // The interface was made anew under its old name, or the mode was changed by its variable.
-  if (isHere) link.detach();
-  link.close();
-  removePin(paths.link);
-  return undefined;
-}
-
-function attachInMode({ interfaceName, mode }: SensorOptions, program: BpfProgram): BpfLink {
-  if (mode !== "auto") return attachXdp({ interfaceName, mode, program });
-  try {
-    return attachXdp({ interfaceName, mode: "native", program });
-  } catch (error) {
-    if (!isNativeRefusal(error)) throw error;
-    return attachXdp({ interfaceName, mode: "skb", program });
-  }
-}
-
-function isNativeRefusal(error: unknown): boolean {
-  if (!(error instanceof BpfError)) return false;
-  return error.code === "NATIVE_UNSUPPORTED" || error.code === "MTU_TOO_LARGE";
 }
 
 const allowedValue = new Uint8Array(ALLOW_VALUE_BYTES).fill(1);

@@ -97,7 +97,8 @@ function readGauges(
   metrics.gauge("packetwatch_capture_buffered_bytes").set({ host }, pipeline.bufferedBytes);
   metrics.gauge("packetwatch_capture_buffer_limit_bytes").set({ host }, bufferLimitBytes);
   metrics.gauge("packetwatch_capture_buffered_records").set({ host }, pipeline.bufferedRecords);
-  for (const { interfaceName, mode, ring } of sensors) {
+  for (const { interfaceName, attachment, ring } of sensors) {
+    const { mode } = attachment;
     const labels = { host, interface: interfaceName };
     metrics.gauge("packetwatch_capture_ring_bytes").set(labels, ring.sizeBytes);
     metrics.gauge("packetwatch_capture_ring_used_bytes").set(labels, ring.availableBytes());

@@ -1,5 +1,4 @@
-import { existsSync } from "node:fs";
-import { BpfError, type BpfMap, bpffsName, openPinnedMap } from "@packetwatch/bpf";
+import { BpfError, type BpfMap, bpffsName, openPinnedLink, openPinnedMap } from "@packetwatch/bpf";
 import {
   ALLOW_KEY_BYTES,
   ALLOW_VALUE_BYTES,
@@ -85,9 +84,14 @@ export class HostMap {
     return this.#blocked.maxEntries;
   }
 
-  /** Whether a program works with these maps: capture fills them before it attaches one. */
+  /** Whether a program works with these maps: capture fills them before it attaches one, and its interface may have gone. */
   get isAttached(): boolean {
-    return existsSync(this.#linkPath);
+    const link = openIfPinned(() => openPinnedLink(this.#linkPath));
+    try {
+      return link !== undefined && link.info().ifindex !== 0;
+    } finally {
+      link?.close();
+    }
   }
 
   /** Whether the pins still are these maps: capture makes new ones when their sizes change. */
@@ -226,6 +230,15 @@ export class HostMap {
       if (error instanceof BpfError && error.code === "MAP_FULL") return error.completed ?? 0;
       throw error;
     }
+  }
+}
+
+function openIfPinned<T>(open: () => T): T | undefined {
+  try {
+    return open();
+  } catch (error) {
+    if (error instanceof BpfError && error.code === "PIN_MISSING") return undefined;
+    throw error;
   }
 }
 
