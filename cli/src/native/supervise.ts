@@ -6,7 +6,6 @@ import { detachUnwatched } from "./detach-unwatched.ts";
 import { acquireInstanceLock } from "./instance-lock.ts";
 import { rotateLog } from "./log-file.ts";
 import { NativeError } from "./native-error.ts";
-import { comeFirst } from "./niceness.ts";
 import { type NativeSettings } from "./native-settings.ts";
 import { prepareNats, provisionOwnNats } from "./own-nats.ts";
 import { ProcessTable } from "./process-table.ts";
@@ -40,7 +39,6 @@ export async function supervise(options: SuperviseOptions): Promise<number> {
     tell({ kind: "already-running" });
     return 0;
   }
-  if (!comeFirst()) logger.info("no right to come before other processes (CAP_SYS_NICE)");
   const layout = runLayout(settings.runDir);
   const table = new ProcessTable(layout);
   table.record(SUPERVISOR, process.pid);

@@ -2,7 +2,6 @@ import { spawn } from "node:child_process";
 import { createServer } from "node:net";
 import { once } from "node:events";
 import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { getPriority } from "node:os";
 import path from "node:path";
 import { connectBus } from "@packetwatch/bus";
 import { streamNames } from "@packetwatch/contracts";
@@ -10,17 +9,9 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { waitUntil } from "../../support/eventually.ts";
 import { freePort } from "../../support/nats.ts";
 import { RecordingLogger } from "../../support/recording-logger.ts";
-import { NICENESS } from "../../../cli/src/native/niceness.ts";
 import { NativeHost, services } from "./native-host.ts";
 
 const everything = ["supervisor", "nats-server", ...services];
-/** CAP_SYS_NICE (linux/capability.h), among the effective ones. */
-const SYS_NICE = 23n;
-function maySetNiceness(): boolean {
-  const [, effective = "0"] =
-    /^CapEff:\s*(\w+)$/m.exec(readFileSync("/proc/self/status", "utf8")) ?? [];
-  return ((BigInt(`0x${effective}`) >> SYS_NICE) & 1n) === 1n;
-}
 const pidFilesOf = (names: readonly string[]) => names.map((name) => `${name}.pid`).toSorted();
 
 describe("native runtime", () => {
@@ -105,14 +96,6 @@ describe("native runtime", () => {
     expect(logger.messages("warn")[0]).toContain("NATS refuses the credentials");
     const seed = readFileSync(keyFile, "utf8").trim();
     for (const name of everything) expect(host.log(name)).not.toContain(seed);
-  });
-
-  it("everything comes before usual processes, unless up was started with a niceness", async () => {
-    await host.run(["up", "--detach"]);
-    const own = getPriority();
-    const expected = own === 0 && maySetNiceness() ? NICENESS : own;
-    for (const name of everything)
-      expect([name, getPriority(host.pid(name))]).toEqual([name, expected]);
   });
 
   it("a second up says that it runs already, and changes nothing", async () => {
