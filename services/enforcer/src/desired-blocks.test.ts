@@ -106,4 +106,30 @@ describe("the desired blocks", () => {
     expect(list.expire(NOW_US + 10).map((change) => change.block.source)).toEqual(["192.0.2.1"]);
     expect(sources()).toEqual(["192.0.2.2", "192.0.2.3"]);
   });
+
+  it("a list that is read anew has lost what doesn't come again", () => {
+    const { list, apply, sources } = createList();
+    for (const source of ["192.0.2.1", "192.0.2.2", "192.0.2.3"]) apply(blockOf(source));
+    list.restart();
+    apply(blockOf("192.0.2.1"));
+    apply(unblockOf("192.0.2.3"));
+    expect(sources()).toEqual(["192.0.2.1", "192.0.2.2"]);
+    list.finish();
+    expect(sources()).toEqual(["192.0.2.1"]);
+    apply(blockOf("192.0.2.4"));
+    list.finish();
+    expect(sources()).toEqual(["192.0.2.1", "192.0.2.4"]);
+  });
+
+  it("a list that was lost goes on to hold but for what is lifted, be it while it was read anew", () => {
+    const { list, apply, sources } = createList();
+    for (const source of ["192.0.2.1", "192.0.2.2", "192.0.2.3"]) apply(blockOf(source));
+    list.restart();
+    apply(unblockOf("192.0.2.1"));
+    list.keep();
+    apply(unblockOf("192.0.2.2"));
+    apply(blockOf("192.0.2.4"));
+    list.finish();
+    expect(sources()).toEqual(["192.0.2.3", "192.0.2.4"]);
+  });
 });

@@ -21,10 +21,12 @@ export type Change =
 /**
  * The block list as the verdict stream has it: the last message of a subject
  * is the state of its source. Holds as much as the stream, which is bounded by
- * PW_MAX_VERDICTS.
+ * PW_MAX_VERDICTS, and what is left of one that was lost.
  */
 export class DesiredBlocks {
   readonly #blocks = new Map<string, DesiredBlock>();
+  /** Subjects that have not come again since the list is read anew. */
+  #awaited = new Set<string>();
 
   get size(): number {
     return this.#blocks.size;
@@ -43,6 +45,7 @@ export class DesiredBlocks {
     verdict: Verdict,
     at: { sequence: number; nowUs: number },
   ): Change | undefined {
+    this.#awaited.delete(subject);
     if (verdict.kind === "unblock") {
       this.#blocks.delete(subject);
       return { kind: "lift", block: createBlock(verdict, at.sequence), verdictId: verdict.id };
@@ -71,8 +74,19 @@ export class DesiredBlocks {
     return changes;
   }
 
-  clear(): void {
-    this.#blocks.clear();
+  /** The list is read anew: what doesn't come again until finish() has left it. */
+  restart(): void {
+    this.#awaited = new Set(this.#blocks.keys());
+  }
+
+  /** The list is gone: what it held stays until it expires or is lifted, whether it comes again or not. */
+  keep(): void {
+    this.#awaited.clear();
+  }
+
+  finish(): void {
+    for (const subject of this.#awaited) this.#blocks.delete(subject);
+    this.#awaited.clear();
   }
 
   #lift(subject: string, verdictId: string): Change | undefined {

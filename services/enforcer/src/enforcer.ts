@@ -154,6 +154,7 @@ export class Enforcer {
    * last sequence tells: what it held may have expired.
    */
   completeList(list: List, verdictSequence = 0): void {
+    if (list === "verdicts") this.#desired.finish();
     this.#sequence = Math.max(this.#sequence, verdictSequence);
     if (!this.#unread.delete(list) || !this.#areListsRead) return;
     this.followSettings();
@@ -161,12 +162,19 @@ export class Enforcer {
     this.#lifts.clear();
   }
 
-  /** The verdict stream was made anew, or too much of it was missed: its list has to be read before anything is lifted. */
+  /** Too much of the verdict stream was missed: its list has to be read before anything is lifted. */
   restartList(): void {
-    this.#desired.clear();
-    this.#lifts.clear();
-    this.#sequence = 0;
-    this.#unread.add("verdicts");
+    this.#desired.restart();
+    this.#awaitList();
+  }
+
+  /**
+   * The verdict stream was made anew, or has gone back: NATS has lost its disk, or a part of it. What is missing from
+   * the list was not lifted by anybody. What was known goes on to hold until it expires or is lifted one by one.
+   */
+  keepList(): void {
+    this.#desired.keep();
+    this.#awaitList();
   }
 
   /** Opens maps that have appeared or were made anew, follows the settings, forgets what expired. Call it about once a second. */
@@ -228,6 +236,12 @@ export class Enforcer {
   close(): void {
     for (const map of this.#maps.values()) map.close();
     this.#maps.clear();
+  }
+
+  #awaitList(): void {
+    this.#lifts.clear();
+    this.#sequence = 0;
+    this.#unread.add("verdicts");
   }
 
   #change({ subject, payload, sequence, markerReason }: VerdictMessage): Change | undefined {

@@ -51,7 +51,7 @@ await runService("enforcer", async ({ config, logger, scope, health, fail }) => 
       prefetch: VERDICT_PREFETCH,
       onMessage: (message) => enforcer.take(message),
       onCaughtUp: (streamSequence) => enforcer.completeList("verdicts", streamSequence),
-      onStreamLost: () => enforcer.restartList(),
+      onStreamLost: () => enforcer.keepList(),
       rereadAfterMs,
       onReread: () => enforcer.restartList(),
       logger,

@@ -178,6 +178,31 @@ describe("an enforcer that was cut off from NATS", () => {
     },
   );
 
+  it.each(["soon", "later"] as const)(
+    "keeps what it blocked where NATS comes back %s with a list that knows nothing of it",
+    async (when) => {
+      const pinned = await startCapture();
+      await publishVerdicts(bus, [blockVerdict("192.0.2.1"), blockVerdict("192.0.2.2")]);
+      await startEnforcer({ NODE_OPTIONS: `--import=${CLOCK_AHEAD}` });
+      await untilBlocked(pinned, "192.0.2.2");
+
+      const enforcer = host.service("enforcer");
+      await fleet.nats.shutDown();
+      await enforcer.logged("NATS is away; reconnecting");
+      enforcer.pause();
+      await fleet.nats.restart({ store: "lost" });
+      await waitUntil(() => bus.reconnects() === 1, { timeoutMs: TIMEOUT_MS, what: "NATS" });
+      await provisionStreams(bus, testStreams());
+      await publishVerdicts(bus, [unblockVerdict("192.0.2.1"), blockVerdict("192.0.2.3")]);
+      if (when === "later") enforcer.signal("SIGUSR2");
+      enforcer.resume();
+
+      await untilLifted(pinned, "192.0.2.1");
+      await untilBlocked(pinned, "192.0.2.3");
+      expect(pinned.maps.blockOf("192.0.2.2")).toBeDefined();
+    },
+  );
+
   it("for longer than lifts are remembered reads the whole list again", async () => {
     const pinned = await startCapture();
     const [gone, kept] = [blockVerdict("192.0.2.1"), blockVerdict("192.0.2.2")];
