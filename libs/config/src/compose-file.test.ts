@@ -67,6 +67,18 @@ describe("docker-compose.yml", () => {
     },
   );
 
+  it.each(["capture", "enforcer"])("has %s dial NATS where the stack publishes it", (name) => {
+    const url = "nats://${PW_NATS_ADDRESS:-127.0.0.1}:${PW_NATS_PORT:-4222}";
+    expect(compose.services[name]?.environment?.["PW_NATS_URL"]).toBe(`\${PW_NATS_URL:-${url}}`);
+    expect(compose.services["nats"]?.["ports"]).toEqual([
+      {
+        target: 4222,
+        published: "${PW_NATS_PORT:-4222}",
+        host_ip: "${PW_NATS_ADDRESS:-127.0.0.1}",
+      },
+    ]);
+  });
+
   it("mounts what NATS knows of the keys at NATS, and the seeds where they are made alone", () => {
     expect(keyMountsOf("nats")).toMatchObject([{ read_only: true, volume: { subpath: "nats" } }]);
     const all = Object.keys(compose.services).filter((name) => keyMountsOf(name).length > 0);
