@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Bus, connectBus, provisionStreams } from "@packetwatch/bus";
@@ -43,6 +43,7 @@ beforeAll(async () => {
   fleet = await startFleet(ofFile);
   files = mkdtempSync(join(tmpdir(), "packetwatch-host-"));
   ofFile.defer(() => rmSync(files, { recursive: true, force: true }));
+  mkdirSync(join(files, "sessions"));
   const sources = [GATEWAY, RESOLVER, UPSTREAM, ADMIN, STRANGER];
   visitor = fleet.addVisitor(
     "visitor",
@@ -75,13 +76,21 @@ function writeHostFiles(logins: readonly string[]): void {
   writeFileSync(join(files, "utmp"), utmp);
 }
 
+/** As logind notes it when sshd opens a session through PAM. */
+function writeSessionOf(login: string): void {
+  const session = `UID=1000\nUSER=alice\nSTATE=active\nREMOTE=1\nREMOTE_HOST=${login}\n`;
+  writeFileSync(join(files, "sessions", "1"), session);
+  ofTest.defer(() => rmSync(join(files, "sessions", "1")));
+}
+
 /** An enforcer that finds these files in the places of the host's. */
 async function startEnforcer(settings: Settings = {}): Promise<FleetService> {
   const script = [
     "mount -t tmpfs tmpfs /run",
-    "mkdir -p /run/systemd/resolve",
+    "mkdir -p /run/systemd/resolve /run/systemd/sessions",
     `cp ${files}/upstreams /run/systemd/resolve/resolv.conf`,
     `touch /run/utmp && mount --bind ${files}/utmp /run/utmp`,
+    `mount --bind -o ro ${files}/sessions /run/systemd/sessions`,
     `mount --bind ${files}/resolv.conf "$(readlink -f /etc/resolv.conf)"`,
     'exec "$@"',
   ];
@@ -154,6 +163,19 @@ describe("by default", () => {
     expect(await judge(STRANGER)).toBe("blocked");
     expect(await answerTo(ADMIN)).toBe("pong");
     expect(await answerTo(STRANGER)).toBe("timed out");
+  });
+
+  it("so is who is logged in by logind alone, which is all that a container shows", async () => {
+    writeHostFiles([]);
+    await Promise.all([connectAs(ADMIN), connectAs(STRANGER)]);
+    await startEnforcer();
+    writeSessionOf(ADMIN);
+    await waitUntil(() => allowed().includes(ADMIN), {
+      timeoutMs: TIMEOUT_MS,
+      what: "the login in the allow map",
+    });
+    expect(await judge(ADMIN)).toBe("spared");
+    expect(await judge(STRANGER)).toBe("blocked");
   });
 
   it("a session that ends takes its address from the list, and the block holds", async () => {
