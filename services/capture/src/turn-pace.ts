@@ -7,11 +7,8 @@ const MESSAGES_PER_WAKE_UP = 3;
  */
 const MESSAGES_PER_MS = 4;
 
-/**
- * What is spent at once after a quiet time, before the first rest: four messages for each shard. Attempts come in
- * bursts, and those that stay below what is spent in the long run have no reason to wait.
- */
-const BURST_MESSAGES = 256;
+/** What is spent at once after a quiet time, before the first rest. */
+const BURST_MESSAGES = 64;
 
 /** The longest rest: what an attempt waits at most, whatever was spent before it. */
 export const MAX_REST_MS = 16;
