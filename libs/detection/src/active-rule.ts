@@ -1,6 +1,6 @@
 import { DeadlineTable } from "./deadline-table.ts";
 import { DistinctWindow } from "./distinct-window.ts";
-import { type EventTuple, FLOOR, SOURCE_HASH, TIME } from "./event-tuple.ts";
+import { type EventTuple, FLOOR, NAMED, SOURCE_HASH, TIME } from "./event-tuple.ts";
 import { ruleLayouts, type RuleName, type RulesConfig } from "./rules.ts";
 
 /** Sources of a rule that blocks whose alerts are held back while its blocks are. */
@@ -41,6 +41,7 @@ export type RuleStats = KeyStats & {
 
 /** Whether the rule's last alert about the event's source lets it count; if so, what came before is forgotten. */
 export function passesAlert(rule: ActiveRule, { words, times }: EventTuple): boolean {
+  if (words[NAMED] === 0) return true;
   const known = rule.coolDowns.find(words);
   if (known < 0) return true;
   const deadlineUs = rule.coolDowns.deadlineUs(known);

@@ -17,6 +17,7 @@ import {
   type EventTuple,
   FLOOR,
   LEADING_PORT,
+  NAMED,
   PORT,
   SOURCE,
   SOURCE_PORT,
@@ -203,7 +204,10 @@ export class Detector {
       for (const { window } of this.#rules) window.warmExtensions(this.#busy, busy);
       for (let member = 0; member < busy; member++) {
         const detections = this.#judge(this.#busy[member]!);
-        if (detections !== undefined) onDetections(detections);
+        if (detections === undefined) continue;
+        // Those that follow were told apart before this: they may be of the source that is named now.
+        for (let later = member + 1; later < busy; later++) this.#busy[later]!.words[NAMED] = 1;
+        onDetections(detections);
       }
     }
   }
@@ -364,6 +368,7 @@ export class Detector {
   #passesVerdict({ words, times }: EventTuple): boolean {
     const timeUs = times[TIME]!;
     times[FLOOR] = -Infinity;
+    if (words[NAMED] === 0) return true;
     const mark = this.#marks.find(words);
     if (mark < 0) return true;
     const floorUs = this.#marks.floorUs(mark);
@@ -449,6 +454,7 @@ export class Detector {
     const deadlineUs = issuedUs + rule.window.windowUs;
     const known = rule.coolDowns.find(words);
     if (known >= 0 && rule.coolDowns.deadlineUs(known) >= deadlineUs) return;
+    this.#sources.leaveToRules(words);
     rule.coolDowns.set(words, { deadlineUs, nowUs: this.#sources.newestUs });
   }
 }

@@ -19,7 +19,9 @@ export const SOURCE_HASH = 10;
 export const VERTICAL_HASH = 11;
 export const HORIZONTAL_HASH = 12;
 export const SOURCE_PORT = 13;
-export const TUPLE_WORDS = 14;
+/** Behind what is laid out: 0 if no verdict on the source and no alert about it is known, so that nobody looks. */
+export const NAMED = 14;
+export const TUPLE_WORDS = 15;
 export const ADDRESS_WORDS = 4;
 
 /** When the event happened, and the time before which nothing counts for its source; both in microseconds. */

@@ -6,6 +6,7 @@ import {
   type EventTuple,
   FLOOR,
   LEADING_PORT,
+  NAMED,
   PORT,
   SOURCE,
   sourceLayout,
@@ -30,6 +31,8 @@ const PORT_MASK = 0xffff;
 /** In place of a lead: the record has one target, or its source is left to the rules. */
 const ONE_TARGET = -(2 ** 31);
 const BUSY = 2 ** 31 - 1;
+/** Busy, and a verdict or an alert may be known. */
+const BUSY_NAMED = 1 - 2 ** 31;
 /** The longest time between the sightings of two targets that a record can tell. */
 const MAX_LEAD_US = 2 ** 31 - 2;
 
@@ -54,6 +57,7 @@ export type SourceTableOptions = {
  * touched. With the next target the source becomes busy: what the record holds is replayed to the windows, and from
  * then on the source is theirs. The same happens to a source whose event may be late, or is more than half an hour away
  * from the other target's, so that nothing but exact is ever said. A source stays busy until its record leaves.
+ * A busy source is named once a verdict on it or an alert about it may be known: nobody looks for these before.
  *
  *     word   0 1     2     3      4 to 7       8 to 11      12 to 15
  *            newest  lead  ports  destination  destination  source key
@@ -117,18 +121,22 @@ export class SourceTable {
     this.#table.warm(tuples, count);
   }
 
-  /** Takes in one event, of which the source's hash suffices. False: its source is busy, and the rules have to judge it. */
+  /**
+   * Takes in one event, of which the source's hash suffices. False: its source is busy, and the rules have to judge it; the
+   * tuple then says whether the source is named.
+   */
   absorb(tuple: EventTuple): boolean {
     const record = this.#table.find(tuple.words);
     if (record < 0) return this.#meet(tuple);
     const lead = this.#words[record * RECORD_WORDS + LEAD]! | 0;
     const timeUs = tuple.times[TIME]!;
     const newestUs = this.#table.seenUs(record);
-    if (lead === BUSY) {
+    if (lead === BUSY || lead === BUSY_NAMED) {
+      tuple.words[NAMED] = lead === BUSY ? 0 : 1;
       if (timeUs > newestUs) this.#table.renew(record, tuple);
       return false;
     }
-    if (timeUs < newestUs - this.#shortestWindowUs) return this.#leave(record);
+    if (timeUs < newestUs - this.#shortestWindowUs) return this.#leave(record, tuple.words);
     if (this.#isTarget(record, 0, tuple.words)) {
       if (lead !== ONE_TARGET) return this.#seeAgain(record, tuple, 0);
       if (timeUs > newestUs) this.#table.renew(record, tuple);
@@ -136,13 +144,19 @@ export class SourceTable {
     }
     if (lead === ONE_TARGET) return this.#addTarget(record, tuple);
     if (this.#isTarget(record, 1, tuple.words)) return this.#seeAgain(record, tuple, 1);
-    return this.#leave(record);
+    return this.#leave(record, tuple.words);
   }
 
-  /** Leaves a source to the rules from now on, if it is known. Of its tuple the source's hash suffices. */
+  /**
+   * Leaves a source to the rules from now on, if it is known: a verdict or an alert names it. Of its tuple the source's hash
+   * suffices.
+   */
   leaveToRules(words: Uint32Array): void {
     const record = this.#table.find(words);
-    if (record >= 0) this.#leave(record);
+    if (record < 0) return;
+    this.#leave(record, words);
+    this.#words[record * RECORD_WORDS + LEAD] = BUSY_NAMED;
+    words[NAMED] = 1;
   }
 
   /** The first event of a source. */
@@ -150,7 +164,8 @@ export class SourceTable {
     const record = this.#table.claim(tuple);
     const at = record * RECORD_WORDS;
     if (this.#maxTargets === 0 || this.#isKnown(tuple.words)) {
-      this.#words[at + LEAD] = BUSY;
+      this.#words[at + LEAD] = BUSY_NAMED;
+      tuple.words[NAMED] = 1;
       return false;
     }
     this.#words[at + LEAD] = ONE_TARGET;
@@ -159,7 +174,7 @@ export class SourceTable {
   }
 
   #addTarget(record: number, tuple: EventTuple): boolean {
-    if (this.#maxTargets === 1) return this.#leave(record);
+    if (this.#maxTargets === 1) return this.#leave(record, tuple.words);
     const lead = tuple.times[TIME]! - this.#table.seenUs(record);
     if (!this.#setLead(record, tuple, lead)) return false;
     this.#setTarget(record, 1, tuple.words);
@@ -179,7 +194,7 @@ export class SourceTable {
 
   /** False if the record can't tell such a lead, and leaves its source to the rules as it was. */
   #setLead(record: number, tuple: EventTuple, lead: number): boolean {
-    if (Math.abs(lead) > MAX_LEAD_US) return this.#leave(record);
+    if (Math.abs(lead) > MAX_LEAD_US) return this.#leave(record, tuple.words);
     this.#words[record * RECORD_WORDS + LEAD] = lead;
     if (tuple.times[TIME]! > this.#table.seenUs(record)) this.#table.renew(record, tuple);
     return true;
@@ -210,11 +225,12 @@ export class SourceTable {
   }
 
   /** Makes a source busy: what its record holds is the rules' now. Always false, as `absorb` has it. */
-  #leave(record: number): false {
+  #leave(record: number, words: Uint32Array): false {
     const leadAt = record * RECORD_WORDS + LEAD;
     const lead = this.#words[leadAt]! | 0;
-    if (lead === BUSY) return false;
+    if (lead === BUSY || lead === BUSY_NAMED) return false;
     this.#words[leadAt] = BUSY;
+    words[NAMED] = 0;
     const newestUs = this.#table.seenUs(record);
     if (lead === ONE_TARGET) {
       this.#replayTarget(record, 0, newestUs);
