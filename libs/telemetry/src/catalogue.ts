@@ -205,8 +205,8 @@ export const catalogue = {
   packetwatch_detector_verdict_failures_total: counter({
     services: detector,
     unit: "failures",
-    labels: { reason: ["stream_full", "refused", "queue_full", "breaker"] },
-    help: "Verdicts and alerts that were given up: no room in the verdict list (PW_MAX_VERDICTS), refused for good, too many waited for NATS, or held back or withdrawn while the breaker is open",
+    labels: { reason: ["stream_full", "refused", "queue_full", "ended", "breaker"] },
+    help: "Verdicts and alerts that were given up: no room in the verdict list (PW_MAX_VERDICTS), refused for good, too many waited for NATS, blocks that had ended before they were decided, or held back or withdrawn while the breaker is open",
   }),
   packetwatch_detector_publish_retries_total: counter({
     services: detector,

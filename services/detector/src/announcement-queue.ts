@@ -25,6 +25,9 @@ export type Announcement = {
 /** Why an announcement was given up: the stream has no room, NATS will never take it, too many wait. */
 export type DropReason = "stream_full" | "refused" | "queue_full";
 
+/** Why what was found is not announced: given up, or a block that had ended before it could be. */
+export type LossReason = DropReason | "ended";
+
 export type AnnouncementQueueOptions = {
   /** Resolves when it is stored. */
   readonly publish: (announcement: Announcement) => Promise<void>;

@@ -20,7 +20,7 @@ import {
 } from "@packetwatch/detection";
 import { parsePrefix } from "@packetwatch/net";
 import { type Logger, LossReporter } from "@packetwatch/runtime";
-import { type Announcement, AnnouncementQueue, type DropReason } from "./announcement-queue.ts";
+import { type Announcement, AnnouncementQueue, type LossReason } from "./announcement-queue.ts";
 import type { BreakerControl } from "./breaker-control.ts";
 import type { BatchOrigin } from "./shard-feed.ts";
 import type { LastVerdicts } from "./last-verdicts.ts";
@@ -29,10 +29,12 @@ import type { DetectorTelemetry } from "./telemetry.ts";
 /** So long a source is left alone whose verdict a full list has refused; then it is judged anew, and tried again. */
 const REFUSED_QUIET_US = 10_000_000;
 
-const dropMessages: Readonly<Record<DropReason, string>> = {
+const lossMessages: Readonly<Record<LossReason, string>> = {
   stream_full: "the verdict list is full; verdicts were refused (PW_MAX_VERDICTS)",
   refused: "NATS refused verdicts or alerts for good",
   queue_full: "verdicts or alerts were given up: NATS takes them too slowly",
+  ended:
+    "blocks were over before they were decided: a sensor's clock is slow, or detectors lag (PW_BLOCK_TTL)",
 };
 
 export type AnnouncerOptions = {
@@ -54,7 +56,7 @@ export class Announcer {
   /** How long after its end a block makes the next one longer. */
   readonly #memorySeconds: number;
   readonly #queue: AnnouncementQueue;
-  readonly #losses: Readonly<Record<DropReason, LossReporter>>;
+  readonly #losses: Readonly<Record<LossReason, LossReporter>>;
 
   constructor(options: AnnouncerOptions) {
     this.#options = options;
@@ -65,6 +67,7 @@ export class Announcer {
       stream_full: this.#createReporter("stream_full"),
       refused: this.#createReporter("refused"),
       queue_full: this.#createReporter("queue_full"),
+      ended: this.#createReporter("ended"),
     };
   }
 
@@ -84,7 +87,7 @@ export class Announcer {
     return this.#queue.close();
   }
 
-  /** Undefined for a block that has ended already, which a replay of old attempts can decide. */
+  /** Undefined for a block that has ended already: a replay of old attempts, a slow clock or a lag can decide one. */
   #create(detection: Detection, origin: BatchOrigin): Announcement | undefined {
     const { instance, telemetry, rules } = this.#options;
     const { rule, action, quietUntilUs } = detection;
@@ -98,7 +101,10 @@ export class Announcer {
       return createOfAlert();
     }
     const nowUs = Date.now() * 1000;
-    if (quietUntilUs < nowUs) return undefined;
+    if (quietUntilUs < nowUs) {
+      this.#lose("ended");
+      return undefined;
+    }
     const verdict = createVerdict(detection, context);
     const subject = verdictSubject(parsePrefix(verdict.source));
     return {
@@ -188,18 +194,22 @@ export class Announcer {
         );
       },
       onDropped: ({ onRefused }, reason) => {
-        telemetry.dropped(reason);
-        this.#losses[reason].add(1);
+        this.#lose(reason);
         onRefused();
       },
     });
   }
 
-  #createReporter(reason: DropReason): LossReporter {
+  #lose(reason: LossReason): void {
+    this.#options.telemetry.dropped(reason);
+    this.#losses[reason].add(1);
+  }
+
+  #createReporter(reason: LossReason): LossReporter {
     const { logger } = this.#options;
     return new LossReporter({
       warn: (fields, message) => logger.error(fields, message),
-      message: dropMessages[reason],
+      message: lossMessages[reason],
       unit: "announcements",
       now: Date.now,
     });

@@ -10,7 +10,7 @@ import {
 } from "@packetwatch/detection";
 import { type Logger, LossReporter, type Scope } from "@packetwatch/runtime";
 import type { Gap } from "./stream-gaps.ts";
-import type { DropReason } from "./announcement-queue.ts";
+import type { LossReason } from "./announcement-queue.ts";
 import { createServiceMetrics, type ServiceMetrics } from "@packetwatch/telemetry";
 
 /** What is read off the detector whenever telemetry is published. */
@@ -32,7 +32,7 @@ export type DetectorTelemetry = {
   readonly announced: (detection: Detection) => void;
   /** A verdict or alert was not stored, and is tried again. */
   readonly failed: () => void;
-  readonly dropped: (reason: DropReason) => void;
+  readonly dropped: (reason: LossReason) => void;
   /** The stream discarded batches before this detector read them. */
   readonly discarded: (gap: Gap) => void;
   /** A block was held back, or withdrawn, because the breaker is open. */
