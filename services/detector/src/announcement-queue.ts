@@ -14,8 +14,8 @@ export type Announcement = {
    * by then; where somebody has decided since, it is not needed.
    */
   readonly decidedAfter?: number;
-  /** What is published in its place where detectors may not block; only blocks have it. */
-  readonly whenHeld?: () => Announcement;
+  /** What is published in its place from the first try on at which detectors may not block; only blocks have it. */
+  readonly whenHeld?: () => Announcement | undefined;
   /** Called once it is stored. */
   readonly onStored: () => void;
   /** Called once it is given up. */

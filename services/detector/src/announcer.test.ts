@@ -8,8 +8,15 @@ import { Announcer } from "./announcer.ts";
 import { LastVerdicts } from "./last-verdicts.ts";
 import type { DetectorTelemetry } from "./telemetry.ts";
 
-type Acknowledgement = { readonly sequence: number; readonly duplicate: boolean };
+/** What NATS answers to a publish; it throws where there is none. */
+type Answer = () => { readonly sequence: number; readonly duplicate: boolean };
 
+const stored: Answer = () => ({ sequence: 1, duplicate: false });
+const unanswered: Answer = () => {
+  throw new Error("no acknowledgement");
+};
+const VERDICT = "packetwatch.v1.verdict.ip4.192.0.2.1";
+const ALERT = "packetwatch.v1.alert.vertical.ip4.192.0.2.1";
 const ORIGIN = { host: "host-a", ipv6SourceBits: 64 };
 
 /** A vertical scan that ended now. */
@@ -34,14 +41,12 @@ function blockUntil(quietUntilUs: number): Detection {
 }
 
 /** An announcer whose NATS gives these answers, one to each publish; what happened is in `log`. */
-function createAnnouncer(answers: readonly (Acknowledgement | Error)[], isOpen = false) {
+function createAnnouncer(answers: readonly Answer[], breaker = { isOpen: false }) {
   const log: string[] = [];
   const waiting = [...answers];
-  const publish = async ({ subject }: { readonly subject: string }): Promise<Acknowledgement> => {
+  const publish = async ({ subject }: { readonly subject: string }) => {
     log.push(`published ${subject}`);
-    const answer = waiting.shift();
-    if (answer === undefined || answer instanceof Error) throw answer ?? new Error("no answer");
-    return answer;
+    return (waiting.shift() ?? unanswered)();
   };
   const telemetry: DetectorTelemetry = {
     rejected: () => undefined,
@@ -60,7 +65,12 @@ function createAnnouncer(answers: readonly (Acknowledgement | Error)[], isOpen =
     instance: "detector-1",
     rules: defaultRules,
     detector: { applyVerdict: ({ kind }) => log.push(`forgot by ${kind}`) },
-    breaker: { isOpen, noteHeld: () => log.push("held") },
+    breaker: {
+      get isOpen() {
+        return breaker.isOpen;
+      },
+      noteHeld: () => void log.push("held"),
+    },
     lastVerdicts: new LastVerdicts(),
     telemetry,
     logger: { debug: () => undefined, info: say, warn: say, error: say } as unknown as Logger,
@@ -75,5 +85,33 @@ it("a block that is over before it is decided is counted and said", async () => 
   expect(log).toEqual([
     "lost ended",
     "said blocks were over before they were decided: a sensor's clock is slow, or detectors lag (PW_BLOCK_TTL)",
+  ]);
+});
+
+it("a block that is held back is so once and for all, however often NATS doesn't take its alert", async () => {
+  const breaker = { isOpen: false };
+  const answers = [
+    () => {
+      breaker.isOpen = true;
+      return unanswered();
+    },
+    unanswered,
+    () => {
+      breaker.isOpen = false;
+      return unanswered();
+    },
+    stored,
+  ];
+  const { announcer, log } = createAnnouncer(answers, breaker);
+  announcer.announce([blockUntil(Infinity)], ORIGIN);
+  await announcer.close();
+  expect(log).toEqual([
+    `published ${VERDICT}`,
+    "forgot by unblock",
+    "held",
+    `published ${ALERT}`,
+    `published ${ALERT}`,
+    `published ${ALERT}`,
+    "counted alert",
   ]);
 });

@@ -93,8 +93,9 @@ export class Announcer {
     const { rule, action, quietUntilUs } = detection;
     const windowSeconds = rules[rule].windowUs / 1e6;
     const context = { ...origin, decidedBy: `detector/${instance}`, windowSeconds };
-    const stored = { action };
-    const onStored = () => telemetry.announced({ ...detection, ...stored });
+    let held: Announcement | undefined;
+    const onStored = () =>
+      telemetry.announced(held ? { ...detection, action: "alert" } : detection);
     const createOfAlert = () => createAlertAnnouncement(createAlert(detection, context), onStored);
     if (action === "alert") {
       if (rules[rule].action === "block") this.#options.breaker.noteHeld(Date.now() * 1000);
@@ -120,9 +121,10 @@ export class Announcer {
       onStored,
       onRefused: () => this.#forget(detection),
       whenHeld: () => {
-        stored.action = "alert";
+        if (held || !this.#options.breaker.isOpen) return held;
         this.#hold(detection);
-        return createOfAlert();
+        held = createOfAlert();
+        return held;
       },
     };
   }
@@ -135,8 +137,7 @@ export class Announcer {
   }
 
   async #store(announcement: Announcement): Promise<void> {
-    const held = this.#options.breaker.isOpen ? announcement.whenHeld?.() : undefined;
-    const chosen = held ?? announcement;
+    const chosen = announcement.whenHeld?.() ?? announcement;
     if (chosen.decidedAfter !== undefined) return this.#storeBlock(chosen, chosen.decidedAfter);
     try {
       await this.#publish(chosen, chosen.lastSubjectSequence);
