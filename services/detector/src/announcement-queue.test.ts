@@ -5,16 +5,17 @@ import {
   MAX_QUEUED_ANNOUNCEMENTS,
 } from "./announcement-queue.ts";
 
-type Answer = "stored" | "again" | "refused" | "stream_full";
+type Answer = "stored" | "known" | "again" | "refused" | "stream_full";
 
 function createQueue(answers: (announcement: Announcement) => Answer | Promise<Answer>) {
   const log: string[] = [];
   const queue = new AnnouncementQueue({
     publish: async (announcement) => {
       const answer = await answers(announcement);
-      if (answer !== "stored") throw new Error(answer);
+      if (answer !== "stored" && answer !== "known") throw new Error(answer);
+      return answer === "stored";
     },
-    judge: (error) => (error as Error).message as Exclude<Answer, "stored">,
+    judge: (error) => (error as Error).message as Exclude<Answer, "stored" | "known">,
     onFailed: ({ messageId }, error) =>
       log.push(`${messageId} failed: ${(error as Error).message}`),
     onDropped: ({ messageId }, reason) => log.push(`${messageId} dropped: ${reason}`),
@@ -38,6 +39,13 @@ describe("the announcement queue", () => {
     push("a");
     await queue.close();
     expect(log).toEqual(["a failed: again", "a failed: again", "a stored"]);
+  });
+
+  it("tells nothing of what was stored by somebody else", async () => {
+    const { queue, log, push } = createQueue(() => "known");
+    push("a");
+    await queue.close();
+    expect(log).toEqual([]);
   });
 
   it.each(["refused", "stream_full"] as const)("gives up at once what is %s", async (answer) => {

@@ -16,7 +16,7 @@ export type Announcement = {
   readonly decidedAfter?: number;
   /** What is published in its place from the first try on at which detectors may not block; only blocks have it. */
   readonly whenHeld?: () => Announcement | undefined;
-  /** Called once it is stored. */
+  /** Called once it is stored, unless somebody else has stored it or it wasn't needed any more. */
   readonly onStored: () => void;
   /** Called once it is given up. */
   readonly onRefused: () => void;
@@ -29,8 +29,8 @@ export type DropReason = "stream_full" | "refused" | "queue_full";
 export type LossReason = DropReason | "ended";
 
 export type AnnouncementQueueOptions = {
-  /** Resolves when it is stored. */
-  readonly publish: (announcement: Announcement) => Promise<void>;
+  /** Resolves when it is settled: true where it is stored, false where that was done already or wasn't needed. */
+  readonly publish: (announcement: Announcement) => Promise<boolean>;
   /** Whether trying again can help, or why it can't. */
   readonly judge: (error: unknown) => "again" | Exclude<DropReason, "queue_full">;
   /** Called before each further try. */
@@ -97,8 +97,7 @@ export class AnnouncementQueue {
   async #isSettled(announcement: Announcement): Promise<boolean> {
     const { publish, judge, onFailed, onDropped } = this.#options;
     try {
-      await publish(announcement);
-      announcement.onStored();
+      if (await publish(announcement)) announcement.onStored();
       return true;
     } catch (error) {
       const verdict = judge(error);

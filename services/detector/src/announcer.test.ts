@@ -12,6 +12,7 @@ import type { DetectorTelemetry } from "./telemetry.ts";
 type Answer = () => { readonly sequence: number; readonly duplicate: boolean };
 
 const stored: Answer = () => ({ sequence: 1, duplicate: false });
+const known: Answer = () => ({ sequence: 1, duplicate: true });
 const unanswered: Answer = () => {
   throw new Error("no acknowledgement");
 };
@@ -114,4 +115,18 @@ it("a block that is held back is so once and for all, however often NATS doesn't
     `published ${ALERT}`,
     "counted alert",
   ]);
+});
+
+it("a block that another detector has stored counts there", async () => {
+  const { announcer, log } = createAnnouncer([known]);
+  announcer.announce([blockUntil(Infinity)], ORIGIN);
+  await announcer.close();
+  expect(log).toEqual([`published ${VERDICT}`]);
+});
+
+it("a block that was stored by a try without an answer counts", async () => {
+  const { announcer, log } = createAnnouncer([unanswered, known]);
+  announcer.announce([blockUntil(Infinity)], ORIGIN);
+  await announcer.close();
+  expect(log).toEqual([`published ${VERDICT}`, `published ${VERDICT}`, "counted block"]);
 });

@@ -56,6 +56,8 @@ export class Announcer {
   /** How long after its end a block makes the next one longer. */
   readonly #memorySeconds: number;
   readonly #queue: AnnouncementQueue;
+  /** Tries of them went without an answer, and may have been stored. */
+  readonly #unanswered = new WeakSet<Announcement>();
   readonly #losses: Readonly<Record<LossReason, LossReporter>>;
 
   constructor(options: AnnouncerOptions) {
@@ -136,14 +138,16 @@ export class Announcer {
     breaker.noteHeld(Date.now() * 1000);
   }
 
-  async #store(announcement: Announcement): Promise<void> {
+  /** True where it is stored by this, false where somebody else was first. */
+  async #store(announcement: Announcement): Promise<boolean> {
     const chosen = announcement.whenHeld?.() ?? announcement;
     if (chosen.decidedAfter !== undefined) return this.#storeBlock(chosen, chosen.decidedAfter);
     try {
-      await this.#publish(chosen, chosen.lastSubjectSequence);
+      return await this.#publish(chosen, chosen.lastSubjectSequence);
     } catch (error) {
       // Another detector, or an operator, was first.
       if (!isOvertaken(error)) throw error;
+      return false;
     }
   }
 
@@ -152,23 +156,24 @@ export class Announcer {
    * a verdict that nobody has stored before. So a block takes no other place than the one that was known; what came in
    * between is read soon, and then this one is tried again, or not needed any more.
    */
-  async #storeBlock(block: Announcement, decidedAfter: number): Promise<void> {
+  async #storeBlock(block: Announcement, decidedAfter: number): Promise<boolean> {
     const { lastVerdicts } = this.#options;
-    if (lastVerdicts.isDecidedSince(block.subject, decidedAfter)) return;
+    if (lastVerdicts.isDecidedSince(block.subject, decidedAfter)) return false;
     try {
-      await this.#publish(block, lastVerdicts.sequenceOf(block.subject));
+      return await this.#publish(block, lastVerdicts.sequenceOf(block.subject));
     } catch (error) {
       if (!isOvertaken(error)) throw error;
       // Also where a verdict or its mark has left the list without a word.
-      await this.#publish(block, 0);
+      return this.#publish(block, 0);
     }
   }
 
-  async #publish(announcement: Announcement, lastSubjectSequence?: number): Promise<void> {
+  async #publish(announcement: Announcement, lastSubjectSequence?: number): Promise<boolean> {
     const { subject, payload, messageId, ttlSeconds } = announcement;
     const expected = lastSubjectSequence === undefined ? {} : { lastSubjectSequence };
     const options = { messageId, ttlSeconds, ...expected };
-    await publishAcknowledged(this.#options.bus, subject, payload, options);
+    const { duplicate } = await publishAcknowledged(this.#options.bus, subject, payload, options);
+    return !duplicate;
   }
 
   /** Nobody blocks the source: after a while it counts anew. */
@@ -180,17 +185,22 @@ export class Announcer {
   #createQueue(): AnnouncementQueue {
     const { bus, telemetry, logger } = this.#options;
     return new AnnouncementQueue({
-      publish: (announcement) => this.#store(announcement),
+      // Who was first, where a try went unanswered, is most likely that try.
+      publish: async (announcement) =>
+        (await this.#store(announcement)) || this.#unanswered.has(announcement),
       judge: (error) => {
         // A bus that was closed takes nothing any more.
         if (!(error instanceof BusError) || bus.connection.isClosed()) return "refused";
         if (error.code === "STREAM_FULL") return "stream_full";
         return error.retryable || isOvertaken(error) ? "again" : "refused";
       },
-      onFailed: ({ subject }, error) => {
-        if (!isOvertaken(error)) telemetry.failed();
+      onFailed: (announcement, error) => {
+        if (!isOvertaken(error)) {
+          telemetry.failed();
+          this.#unanswered.add(announcement);
+        }
         logger.debug(
-          { subject, cause: (error as Error).message },
+          { subject: announcement.subject, cause: (error as Error).message },
           "publishing failed; trying again",
         );
       },

@@ -62,6 +62,14 @@ it("who was unblocked while a detector was frozen stays unblocked, until it scan
   for (const address of lifted) await scan(address);
   for (const address of lifted) await untilBlocked(address);
   expect(blocksOf(source)).toHaveLength(1);
+  // Those that were decided in the dark, and given up, are none.
+  site.forgetTelemetry();
+  const counted = () => site.valueOf("packetwatch_detector_verdicts_total");
+  await waitUntil(() => counted() >= 1 + lifted.length, {
+    timeoutMs: TIMEOUT_MS,
+    what: "each verdict to be counted",
+  });
+  expect(counted()).toBe(1 + lifted.length);
 });
 
 it("an earlier verdict that has left the list, with a mark or without, is in nobody's way", async () => {
