@@ -1,10 +1,12 @@
 /** The stack of docker-compose.yml, from the images of the Dockerfile, on a Docker Engine. */
-import { existsSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { connectBus, publicKeyOfSeed } from "@packetwatch/bus";
 import { encodeVerdict, type Role, streamNames, verdictSubject } from "@packetwatch/contracts";
 import { parsePrefix } from "@packetwatch/net";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { BackgroundCommand } from "../support/background-command.ts";
+import { ChildProgram } from "../support/child-program.ts";
 import { Cleanup } from "../support/cleanup.ts";
 import { type ComposeStack, docker } from "../support/compose-stack.ts";
 import { waitUntil } from "../support/eventually.ts";
@@ -26,6 +28,10 @@ const SEARCHED = "/etc /home /root /opt /usr/local/bin /var";
 
 const services = ["nats", "capture", "enforcer", "detector", "metrics"] as const;
 
+/** Where logind notes who is logged in. */
+const SESSIONS = "/run/systemd/sessions";
+
+const talker = new ChildProgram("talker");
 const ofStack = new Cleanup();
 const ofTest = new Cleanup();
 let site: StackSite;
@@ -272,6 +278,33 @@ describe(
         sources.toSorted(),
       );
     });
+  },
+  TEST_TIMEOUT_MS,
+);
+
+it(
+  "somebody who is logged in on the host is never blocked",
+  async () => {
+    const source = site.newSource();
+    const session = join(SESSIONS, "packetwatch-test");
+    mkdirSync(SESSIONS, { recursive: true });
+    writeFileSync(session, `REMOTE=1\nREMOTE_HOST=${source}\nSTATE=active\n`);
+    ofTest.defer(() => rmSync(session));
+    const login = await talker.start(site.link.visitor, [
+      site.link.address,
+      String(OPEN_PORT),
+      source,
+    ]);
+    ofTest.own(login);
+    expect(await login.ask("open")).toBe("connected");
+    const pinned = ofTest.own(site.openPins());
+    await waitUntil(() => pinned.maps.allowed().includes(source), {
+      timeoutMs: BLOCK_TIMEOUT_MS,
+      what: "the enforcer to see the login",
+    });
+    await site.scan(source);
+    await site.addBlockedSource();
+    expect(await site.visitFrom(source)).toBe("pong");
   },
   TEST_TIMEOUT_MS,
 );

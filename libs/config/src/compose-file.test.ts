@@ -79,6 +79,11 @@ describe("docker-compose.yml", () => {
     ]);
   });
 
+  it("shows the enforcer who is logged in on the host, and lets it change nothing there", () => {
+    const mounts = compose.services["enforcer"]?.["volumes"] as readonly unknown[];
+    expect(mounts).toContain("/run/systemd/sessions:/run/systemd/sessions:ro");
+  });
+
   it("mounts what NATS knows of the keys at NATS, and the seeds where they are made alone", () => {
     expect(keyMountsOf("nats")).toMatchObject([{ read_only: true, volume: { subpath: "nats" } }]);
     const all = Object.keys(compose.services).filter((name) => keyMountsOf(name).length > 0);
