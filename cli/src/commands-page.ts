@@ -14,8 +14,9 @@ export function renderCommandsPage(): string {
   );
   return `# Commands
 
-\`packetwatch\` is \`build/packetwatch.js\`. Every command has \`--help\`, which is what this page shows;
-\`source <(packetwatch completion bash)\` completes them. Those that print something for scripts have \`--json\`.
+\`packetwatch\` is \`build/packetwatch.js\`, in containers \`docker compose run --rm packetwatch\`. Every command has
+\`--help\`, which is what this page shows; \`source <(packetwatch completion bash)\` completes them. Those that print
+something for scripts have \`--json\`.
 
 | command | what it does |
 |---|---|

@@ -37,6 +37,7 @@ say_where() {
   local port
   port=$(stack port metrics 9090)
   echo "packetwatch runs: metrics at http://localhost:${port##*:}/metrics; 'make stop' ends it"
+  echo "the command: docker compose run --rm packetwatch status"
 }
 
 # Program, maps and pins outlive the containers, as they should while one is replaced; this is for the end.

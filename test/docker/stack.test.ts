@@ -1,5 +1,6 @@
 /** The stack of docker-compose.yml, from the images of the Dockerfile, on a Docker Engine. */
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { connectBus, publicKeyOfSeed } from "@packetwatch/bus";
 import { encodeVerdict, type Role, streamNames, verdictSubject } from "@packetwatch/contracts";
@@ -41,7 +42,7 @@ let other: WatchedLink;
 beforeAll(async () => {
   other = createWatchedLink("b", "198.18.8", ofStack);
   // The taps below read all attempts, over restarts of NATS too.
-  site = await StackSite.create(ofStack, { PW_SYN_STORAGE: "file" });
+  site = await StackSite.create(ofStack, { PW_SYN_STORAGE: "file", SUDO_USER: "alice" });
   stack = site.stack;
   await stack.up();
 }, START_TIMEOUT_MS);
@@ -200,6 +201,17 @@ describe("keys", () => {
   it("the command runs with the operator's", async () => {
     const status = ["run", "--rm", "--no-deps", "-T", "packetwatch", "status", "--json"];
     expect(await stack.compose(...status)).toContain('"capture"');
+  });
+
+  it("what it decides is signed by who runs it, on which host", async () => {
+    const tap = ofTest.own(new VerdictTap(await openBus()));
+    const block = ["packetwatch", "block", "192.0.2.78", "--ttl", "1h"];
+    await stack.attempt([], "run", "--rm", "--no-deps", "-T", ...block);
+    const verdict = await waitUntil(
+      () => tap.verdicts.find(({ verdict: { source } }) => source === "192.0.2.78")?.verdict,
+      { timeoutMs: BLOCK_TIMEOUT_MS, what: "the operator's verdict" },
+    );
+    expect(verdict?.decidedBy).toBe(`operator/alice@${hostname()}`);
   });
 
   it(

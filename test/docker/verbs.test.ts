@@ -37,6 +37,7 @@ describe("make run", () => {
     expect(said).toMatch(/^runtime: docker \(Engine .+; PW_RUNTIME says so\)\n/);
     const { port } = new URL(site.metricsUrl);
     expect(said).toContain(`packetwatch runs: metrics at http://localhost:${port}/metrics;`);
+    expect(said).toContain("the command: docker compose run --rm packetwatch status");
   });
 
   it("has started what blocks a scanner", async () => {
@@ -132,10 +133,11 @@ describe("the end", () => {
     "run-log prints the console table, and Ctrl-C stops it all and detaches XDP",
     async () => {
       const log = stack.startMake("run-log");
-      await log.printed(`Packetwatch is watching ${site.link.interfaceName}`);
+      await log.printed(/^TIME +SOURCE/m);
       const source = site.newSource();
       await site.scan(source);
       await log.printed(new RegExp(`${source} .*Added to blacklist`));
+      expect(log.output).not.toContain("Added to whitelist");
       await log.interrupt();
       expect(log.output).toMatch(/stopped; XDP is detached\n/);
       expect(ip("link", "show", site.link.interfaceName)).not.toContain("xdp");

@@ -84,6 +84,13 @@ describe("docker-compose.yml", () => {
     expect(mounts).toContain("/run/systemd/sessions:/run/systemd/sessions:ro");
   });
 
+  it("lets the command sign as its operator on its host, and watch nothing of its own", () => {
+    expect(compose.services["packetwatch"]).toMatchObject({
+      uts: "host",
+      environment: { SUDO_USER: "${SUDO_USER:-${USER:-}}", PW_IFDEV: "" },
+    });
+  });
+
   it("mounts what NATS knows of the keys at NATS, and the seeds where they are made alone", () => {
     expect(keyMountsOf("nats")).toMatchObject([{ read_only: true, volume: { subpath: "nats" } }]);
     const all = Object.keys(compose.services).filter((name) => keyMountsOf(name).length > 0);
