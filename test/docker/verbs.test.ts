@@ -25,7 +25,9 @@ let said: string;
 beforeAll(async () => {
   const [PROMETHEUS_PORT, GRAFANA_PORT] = [String(await freePort()), String(await freePort())];
   const COMPOSE_PROFILES = "observability";
-  site = await StackSite.create(cleanup, { COMPOSE_PROFILES, PROMETHEUS_PORT, GRAFANA_PORT });
+  const settings = { COMPOSE_PROFILES, PROMETHEUS_PORT, GRAFANA_PORT };
+  // Services on the host have to find NATS at another address, too.
+  site = await StackSite.create(cleanup, { ...settings, PW_NATS_ADDRESS: "127.0.0.2" });
   stack = site.stack;
   prometheus = new PrometheusApi(`http://127.0.0.1:${PROMETHEUS_PORT}`);
   said = await stack.startMake("run").end();
