@@ -1,16 +1,11 @@
 /** What enforcer makes of the pinned maps of an interface. */
-import { join } from "node:path";
-import { openObject } from "@packetwatch/bpf";
-import { mapNames } from "@packetwatch/contracts";
 import { formatPrefix, parsePrefix } from "@packetwatch/net";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { makeTestPinFolder } from "../../libs/bpf/test/pin-folder.ts";
 import { HostMap } from "../../services/enforcer/src/host-map.ts";
 import { Cleanup } from "../support/cleanup.ts";
-import { OBJECT_PATH } from "../support/loaded-packetwatch.ts";
-import { PinnedPacketwatch } from "../support/pinned-packetwatch.ts";
+import { pinMaps } from "../support/pinned-maps.ts";
+import type { PinnedPacketwatch } from "../support/pinned-packetwatch.ts";
 
-const INTERFACE = "pw0";
 const ALLOWED_ENTRIES = 4;
 
 const cleanup = new Cleanup();
@@ -18,15 +13,9 @@ let hostMap: HostMap;
 let pinned: PinnedPacketwatch;
 
 beforeEach(() => {
-  const pins = makeTestPinFolder();
-  cleanup.defer(() => pins.remove());
-  const folder = join(pins.path, INTERFACE);
-  const spec = openObject(OBJECT_PATH);
-  for (const name of Object.values(mapNames)) spec.setPinPath(name, join(folder, name));
-  spec.setMaxEntries(mapNames.allowed, ALLOWED_ENTRIES);
-  spec.load().close();
-  pinned = cleanup.own(new PinnedPacketwatch(folder));
-  hostMap = cleanup.own(HostMap.open(pins.path, INTERFACE) as HostMap);
+  const { pinDir, interfaceName, ...maps } = pinMaps(cleanup, { allowed: ALLOWED_ENTRIES });
+  pinned = maps.pinned;
+  hostMap = cleanup.own(HostMap.open(pinDir, interfaceName) as HostMap);
 });
 afterEach(() => cleanup.run());
 

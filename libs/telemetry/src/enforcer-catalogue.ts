@@ -63,7 +63,7 @@ export const enforcerCatalogue = {
     services: enforcer,
     unit: "blocks",
     labels: perHost,
-    help: "Blocks that a full block map refused (PW_BLOCKED_ENTRIES)",
+    help: "Blocks that the block map refused: it is full (PW_BLOCKED_ENTRIES), or the kernel's memory is short",
   }),
   packetwatch_enforcer_waiting_interfaces: gauge({
     services: enforcer,

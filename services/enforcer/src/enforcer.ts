@@ -1,4 +1,4 @@
-import { BpfError, bootTimeNs, realTimeNs, sampleClockOffset } from "@packetwatch/bpf";
+import { type BpfError, bootTimeNs, realTimeNs, sampleClockOffset } from "@packetwatch/bpf";
 import {
   APPLIED_VERSION,
   type Applied,
@@ -31,7 +31,7 @@ export type VerdictMessage = {
   readonly markerReason: string | undefined;
 };
 
-/** `room`: a lift has made room for blocks that a full map had refused. */
+/** `room`: there may be room now for blocks that a map had refused. */
 export type ReconcileReason = "start" | "new_maps" | "room";
 
 /**
@@ -47,7 +47,8 @@ export type EnforcerEvents = {
   /** What a reconcile has applied; its reaction times are those of an enforcer that was away. */
   readonly onCaughtUp: (applied: Applied) => void;
   readonly onRejected: (reason: ContractErrorCode, error: ContractError) => void;
-  readonly onMapFull: (interfaceName: string, refused: number) => void;
+  /** The kernel refused to write blocks: the map is full, or memory is short. */
+  readonly onRefused: (interfaceName: string, refused: number, refusal: BpfError) => void;
   readonly onReconciled: (
     interfaceName: string,
     reason: ReconcileReason,
@@ -88,12 +89,13 @@ export class Enforcer {
   readonly #maps = new Map<string, HostMap>();
   /** Interfaces of which it was said that they have no maps. */
   readonly #mentioned = new Set<string>();
-  /** Interfaces whose full map has refused blocks that are in force. */
+  /** Interfaces whose map has refused blocks that are in force. */
   readonly #refusing = new Set<string>();
   /** Unblocks that were read with the list, by address: who lifted what a reconcile removes. */
   readonly #lifts = new Map<string, Change>();
   readonly #unread = new Set<List>(lists);
-  #hasRoom = false;
+  /** Whether a map that has refused blocks may take them now. */
+  #mayHaveRoom = false;
   #sequence = 0;
   #allowed = new AllowList([], []);
   #refusedAllowed = 0;
@@ -327,7 +329,7 @@ export class Enforcer {
     for (const map of maps) {
       const result = map.reconcile(this.#desired.values(), toBootNs);
       this.#options.events.onReconciled(map.interfaceName, reason, result);
-      this.#noteRefused(map, reason, result.refused.length);
+      this.#noteRefused(map, reason, result);
       for (const outcome of this.#outcomesOf(result, reason)) {
         const id = verdictIdOf(outcome.change);
         // What failed on one of several interfaces has failed.
@@ -337,11 +339,18 @@ export class Enforcer {
     this.#announce([...outcomes.values()]);
   }
 
-  #noteRefused({ interfaceName }: HostMap, reason: ReconcileReason, refused: number): void {
-    if (refused === 0) this.#refusing.delete(interfaceName);
-    else this.#refusing.add(interfaceName);
+  #noteRefused(map: HostMap, reason: ReconcileReason, { refused, refusal }: Reconciled): void {
+    if (refusal === undefined) return void this.#refusing.delete(map.interfaceName);
+    this.#noteRefusal(map, refusal);
     // Those that still find no room were counted before.
-    if (refused > 0 && reason !== "room") this.#options.events.onMapFull(interfaceName, refused);
+    if (reason === "room") return;
+    this.#options.events.onRefused(map.interfaceName, refused.length, refusal);
+  }
+
+  #noteRefusal({ interfaceName }: HostMap, refusal: BpfError): void {
+    this.#refusing.add(interfaceName);
+    // Room comes with a lift; of all else nobody tells when it is over.
+    if (refusal.code !== "MAP_FULL") this.#mayHaveRoom = true;
   }
 
   #outcomesOf(result: Reconciled, reason: ReconcileReason): readonly Outcome[] {
@@ -363,10 +372,10 @@ export class Enforcer {
     }
   }
 
-  /** Lifts have made room for what full maps had refused. */
+  /** Lifts have made room for what full maps had refused, or memory may be there again. */
   #fillRoom(): void {
-    if (!this.#hasRoom) return;
-    this.#hasRoom = false;
+    if (!this.#mayHaveRoom) return;
+    this.#mayHaveRoom = false;
     const maps = [...this.#maps.values()].filter((map) => this.#refusing.has(map.interfaceName));
     if (maps.length > 0) this.#reconcile(maps, "room");
   }
@@ -378,21 +387,17 @@ export class Enforcer {
       if (change.kind === "lift") map.lift(change.block);
       else if (!this.#block(map, change.block, toBootNs)) action = "failed";
     }
-    if (change.kind === "lift") this.#hasRoom = true;
+    if (change.kind === "lift") this.#mayHaveRoom = true;
     this.#options.events.onApplied(this.#applied(change, action, sequence));
   }
 
-  /** False where the map is full. */
+  /** False where the kernel refused it. */
   #block(map: HostMap, block: DesiredBlock, toBootNs: (wallUs: number) => bigint): boolean {
-    try {
-      map.block(block, toBootNs);
-      return true;
-    } catch (error) {
-      if (!(error instanceof BpfError && error.code === "MAP_FULL")) throw error;
-      this.#refusing.add(map.interfaceName);
-      this.#options.events.onMapFull(map.interfaceName, 1);
-      return false;
-    }
+    const refusal = map.block(block, toBootNs);
+    if (refusal === undefined) return true;
+    this.#noteRefusal(map, refusal);
+    this.#options.events.onRefused(map.interfaceName, 1, refusal);
+    return false;
   }
 
   #applied(change: Change, action: Applied["action"], sequence: number): Applied {

@@ -27,8 +27,10 @@ export type Reconciled = {
   readonly refreshed: readonly DesiredBlock[];
   /** Addresses, as formatAddress() writes them. */
   readonly removed: readonly string[];
-  /** Blocks that the full map refused. */
+  /** Blocks that were not written. */
   readonly refused: readonly DesiredBlock[];
+  /** Why the last of them was not; undefined: none was refused. */
+  readonly refusal: BpfError | undefined;
 };
 
 /** Wall time, in microseconds since the Unix epoch, to the kernel's boot time, in nanoseconds. */
@@ -38,7 +40,7 @@ export type ToBootNs = (wallUs: number) => bigint;
 export type AllowChange = {
   readonly added: readonly Prefix[];
   readonly removed: readonly Prefix[];
-  /** Prefixes that the full map refused. */
+  /** Prefixes that found no room, or for which the kernel had no memory. */
   readonly refused: readonly Prefix[];
 };
 
@@ -101,12 +103,13 @@ export class HostMap {
     return pinned !== undefined && pinned.#ids === this.#ids;
   }
 
-  /** Blocks a source, or changes its expiry and keeps what was counted. Throws BpfError MAP_FULL. */
-  block(block: DesiredBlock, toBootNs: ToBootNs): void {
+  /** Blocks a source, or changes its expiry and keeps what was counted; gives why the kernel refused it. */
+  block(block: DesiredBlock, toBootNs: ToBootNs): BpfError | undefined {
     const key = writeSourceKey(block.prefix.words);
     const present = this.#blocked.lookup(key);
     const counted = present ? readBlock(present) : { dropped: 0n, firstDropNs: 0n };
-    this.#blocked.update(key, writeBlock({ ...counted, expiresNs: expiryOf(block, toBootNs) }));
+    const value = writeBlock({ ...counted, expiresNs: expiryOf(block, toBootNs) });
+    return refusalOf(() => void this.#blocked.update(key, value));
   }
 
   /** What the map holds of a source; undefined where it holds nothing. */
@@ -124,24 +127,29 @@ export class HostMap {
     const actual = this.#readBlocks();
     const missing: DesiredBlock[] = [];
     const refreshed: DesiredBlock[] = [];
+    const stale: DesiredBlock[] = [];
+    let refusal: BpfError | undefined;
     for (const block of desired) {
       const address = formatAddress(block.prefix.words);
       const present = actual.get(address);
       actual.delete(address);
       if (!present) missing.push(block);
       else if (isDifferent(present.expiresNs, expiryOf(block, toBootNs))) {
-        this.block(block, toBootNs);
-        refreshed.push(block);
+        const failure = this.block(block, toBootNs);
+        refusal = failure ?? refusal;
+        (failure ? stale : refreshed).push(block);
       }
     }
     // First, so that a full map has room for what is missing.
     this.#blocked.deleteBatch(Buffer.concat([...actual.values()].map(({ key }) => key)));
-    const added = this.#add(missing, toBootNs);
+    const failure = this.#add(missing, toBootNs);
+    const added = failure ? (failure.completed ?? 0) : missing.length;
     return {
       added: missing.slice(0, added),
       refreshed,
       removed: [...actual.keys()],
-      refused: missing.slice(added),
+      refused: [...stale, ...missing.slice(added)],
+      refusal: failure ?? refusal,
     };
   }
 
@@ -196,15 +204,10 @@ export class HostMap {
     this.#live.update(onlyKey, writeLive({ ...live, allowChanges: live.allowChanges + 1 }));
   }
 
-  /** False where the map is full. */
+  /** False where the map is full, or the kernel has no memory. */
   #addAllowed(prefix: Prefix): boolean {
-    try {
-      this.#allowed.update(writeAllowKey(prefix), allowedValue);
-      return true;
-    } catch (error) {
-      if (error instanceof BpfError && error.code === "MAP_FULL") return false;
-      throw error;
-    }
+    const write = () => void this.#allowed.update(writeAllowKey(prefix), allowedValue);
+    return refusalOf(write) === undefined;
   }
 
   #readBlocks(): Map<string, { key: Uint8Array; expiresNs: bigint }> {
@@ -215,21 +218,26 @@ export class HostMap {
     return actual;
   }
 
-  /** Returns how many there was room for: the first ones. */
-  #add(blocks: readonly DesiredBlock[], toBootNs: ToBootNs): number {
+  /** Gives why not all were added; `completed` is how many were: the first ones. */
+  #add(blocks: readonly DesiredBlock[], toBootNs: ToBootNs): BpfError | undefined {
     const keys = Buffer.concat(blocks.map(({ prefix }) => writeSourceKey(prefix.words)));
     const values = Buffer.concat(
       blocks.map((block) =>
         writeBlock({ expiresNs: expiryOf(block, toBootNs), dropped: 0n, firstDropNs: 0n }),
       ),
     );
-    try {
-      this.#blocked.updateBatch(keys, values);
-      return blocks.length;
-    } catch (error) {
-      if (error instanceof BpfError && error.code === "MAP_FULL") return error.completed ?? 0;
-      throw error;
-    }
+    return refusalOf(() => this.#blocked.updateBatch(keys, values));
+  }
+}
+
+/** Why the kernel refused to write what it may take later: the map is full, or memory is short, as it isn't preallocated. */
+function refusalOf(write: () => void): BpfError | undefined {
+  try {
+    write();
+    return undefined;
+  } catch (error) {
+    if (error instanceof BpfError && error.retryable) return error;
+    throw error;
   }
 }
 

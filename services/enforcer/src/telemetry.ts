@@ -122,12 +122,15 @@ function createEvents(
       metrics.counter("packetwatch_enforcer_rejected_verdicts_total").inc({ host, reason });
       logger.warn({ reason, cause: error.message }, "a verdict was rejected");
     },
-    onMapFull: (interfaceName, refused) => {
+    onRefused: (interfaceName, refused, refusal) => {
       metrics.counter("packetwatch_enforcer_map_full_total").inc({ host }, refused);
-      logger.error(
-        { interface: interfaceName, refused },
-        "the block map is full; blocks were refused (PW_BLOCKED_ENTRIES)",
-      );
+      const fields = { interface: interfaceName, refused };
+      if (refusal.code === "MAP_FULL") {
+        logger.error(fields, "the block map is full; blocks were refused (PW_BLOCKED_ENTRIES)");
+      } else {
+        const cause = refusal.message;
+        logger.error({ ...fields, cause }, "the kernel refused blocks; trying again");
+      }
     },
     onReconciled: (interfaceName, reason, { added, refreshed, removed, refused }) => {
       metrics.counter("packetwatch_enforcer_reconciles_total").inc({ host, reason });
@@ -137,7 +140,10 @@ function createEvents(
         removed: removed.length,
         refused: refused.length,
       };
-      logger.info({ interface: interfaceName, reason, ...counts }, "block map reconciled");
+      const hasChanged = counts.added + counts.refreshed + counts.removed > 0;
+      // Tried again and again while memory is short.
+      const level = reason === "room" && !hasChanged ? "debug" : "info";
+      logger[level]({ interface: interfaceName, reason, ...counts }, "block map reconciled");
     },
     onWaiting: (interfaceName) => {
       logger.warn({ interface: interfaceName }, "waiting for capture to pin the interface's maps");
@@ -148,7 +154,7 @@ function createEvents(
       if (refused.length === 0) return;
       logger.error(
         { interface: interfaceName, refused: textsOf(refused) },
-        "the allow map is full; prefixes were refused (PW_ALLOWED_ENTRIES)",
+        "the allow map refused prefixes: it is full (PW_ALLOWED_ENTRIES), or memory is short",
       );
     },
     onEnforcementSet: (interfaceName, { set, setBy, untilUs, setAfter }) => {
