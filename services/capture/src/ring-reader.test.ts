@@ -83,6 +83,18 @@ describe("the ring reader", () => {
     expect([read(), state.onReadable]).toEqual([5, undefined]);
   });
 
+  it("leaves what comes while it is being closed to the next", () => {
+    let left = 1000;
+    const { reader, state } = createReader(RECORDS_PER_TURN + 5, {
+      onRecord: () => {
+        if (left-- > 0) state.records++;
+      },
+    });
+    reader.release();
+    reader.close();
+    expect(state.records).toBe(RECORDS_PER_TURN + 5);
+  });
+
   it("closed while it holds back, it leaves what is there to the next, and stays closed", () => {
     const { reader, state } = createReader(5);
     reader.close();

@@ -1,4 +1,5 @@
 import type { RingBuffer } from "@packetwatch/bpf";
+import { SYN_RING_BYTES } from "@packetwatch/contracts";
 
 /** How often a reader that holds back looks whether it still can. */
 const HOLD_CHECK_MS = 20;
@@ -59,7 +60,17 @@ export class RingReader {
     this.#isClosed = true;
     this.#leaveRing();
     if (this.#holding) return this.#endHold();
-    while (this.#takeTurn() > 0);
+    this.#takePresent();
+  }
+
+  // Not until the ring is empty: in a flood it never is.
+  #takePresent(): void {
+    let records = this.#options.ring.availableBytes() / SYN_RING_BYTES;
+    while (records > 0) {
+      const taken = this.#takeTurn();
+      if (taken === 0) return;
+      records -= taken;
+    }
   }
 
   #endHold(): void {
