@@ -2,7 +2,7 @@ import { type EventTuple, type KeyLayout, TIME } from "./event-tuple.ts";
 import { allocateLines, loadTogether } from "./line-memory.ts";
 
 /** The most tuples that can be warmed up at once; a multiple of four (see `loadTogether`). */
-export const MAX_WARMED = 64;
+export const MAX_WARMED = 32;
 
 /** Records that a key may lie in. */
 const WAYS = 8;
