@@ -80,9 +80,6 @@ export function openSensor(options: SensorOptions): Sensor {
   const object = loadKeepingMaps(options, paths);
   try {
     setDefaultOf(object.map("live"), onOff(options.enforce));
-    for (const prefix of options.allowed) {
-      object.map("allowed").update(writeAllowKey(prefix), allowedValue);
-    }
     const program = object.program(PROGRAM_NAME);
     const attachment = new ProgramAttachment({ ...options, linkPath: paths.link, program });
     return createSensor(options, object, attachment);
@@ -130,7 +127,10 @@ function sumCounters(counters: BpfMap): KernelCounters {
   return readCounters(slots, COUNTERS_BYTES);
 }
 
-/** Loads with the maps that are pinned. One of another size is replaced, and blocks and allows move over. */
+/**
+ * Loads with the maps that are pinned, and allows the host's own. One of another size is replaced, and blocks and
+ * allows move over.
+ */
 function loadKeepingMaps(options: SensorOptions, paths: PinPaths): BpfObject {
   const outgrown = (Object.keys(mapNames) as MapName[]).filter(
     (name) => !fits(options, paths, name),
@@ -140,6 +140,10 @@ function loadKeepingMaps(options: SensorOptions, paths: PinPaths): BpfObject {
   try {
     for (const name of outgrown) removePin(paths.map(name));
     const object = prepare(options, paths).load();
+    // First, so that they have the room where the new map is smaller.
+    for (const prefix of options.allowed) {
+      addUnlessFull(object.map("allowed"), writeAllowKey(prefix), allowedValue);
+    }
     for (const [index, name] of kept.entries()) copyEntries(old[index], object.map(name));
     return object;
   } finally {
@@ -163,7 +167,16 @@ function fits(options: SensorOptions, paths: PinPaths, name: MapName): boolean {
 }
 
 function copyEntries(from: BpfMap | undefined, to: BpfMap): void {
-  for (const { key, value } of from?.entries() ?? []) to.update(key, value);
+  for (const { key, value } of from?.entries() ?? []) addUnlessFull(to, key, value);
+}
+
+/** What finds no room is left to the enforcer, which counts it, and makes room for what the host itself needs. */
+function addUnlessFull(map: BpfMap, key: Uint8Array, value: Uint8Array): void {
+  try {
+    map.update(key, value);
+  } catch (error) {
+    if (!(error instanceof BpfError) || error.code !== "MAP_FULL") throw error;
+  }
 }
 
 function prepare(options: SensorOptions, paths: PinPaths) {

@@ -276,6 +276,25 @@ it("an enforcer that has lost its maps fills the new ones", async () => {
   expect(reasons[1]).toMatchObject({ added: 2, refused: 0 });
 });
 
+it("capture goes on with maps that hold less than is in them, and the host's own addresses stay allowed", async () => {
+  const pinned = await startCapture();
+  const own = pinned.maps.allowed();
+  expect(own).toContain("127.0.0.1");
+  const numbers = Array.from({ length: 40 }, (_, index) => index + 1);
+  await publishVerdicts(
+    bus,
+    numbers.map((number) => blockVerdict(`192.0.2.${number}`)),
+  );
+  const allow = numbers.map((number) => `203.0.113.${number}`).join(",");
+  await startEnforcer({ PW_ALLOW: allow, PW_ALLOWED_ENTRIES: "16", PW_BLOCKED_ENTRIES: "16" });
+  await host.kill("capture", "enforcer");
+
+  const smaller = await startCapture({ PW_ALLOWED_ENTRIES: "16", PW_BLOCKED_ENTRIES: "16" });
+  expect(smaller.maps.allowed()).toHaveLength(16);
+  expect(smaller.maps.allowed()).toEqual(expect.arrayContaining([...own]));
+  expect(numbers.filter((number) => smaller.maps.blockOf(`192.0.2.${number}`))).toHaveLength(16);
+});
+
 it("blocks that a full map refuses are counted, and follow as soon as a lift makes room", async () => {
   const pinned = await startCapture({ PW_BLOCKED_ENTRIES: "16" });
   const sources = Array.from({ length: 20 }, (_, index) => `192.0.2.${index + 1}`);
