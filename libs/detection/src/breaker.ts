@@ -54,6 +54,13 @@ export class Breaker {
     this.#isListRead = true;
   }
 
+  /** The stream was made anew, and is read from its beginning: what it held counts no more. */
+  restartList(): void {
+    this.#isListRead = false;
+    this.#blocked.clear();
+    this.#recent.clear();
+  }
+
   /** A message says that it is open, or closed. */
   set(state: "open" | "closed"): void {
     this.#isOpen = state === "open";

@@ -76,6 +76,21 @@ export class BreakerControl {
     return message.subject === subjects.breaker;
   }
 
+  /**
+   * The stream was made anew or has gone back, and is read from its beginning. The last word on the breaker holds, and
+   * that it is open is told again, unless the stream has a word on it.
+   */
+  restartList(): void {
+    this.#isListRead = false;
+    this.#breaker.restartList();
+    const message = this.#last?.message;
+    this.#breaker.set(message?.state ?? "closed");
+    this.#options.onHold(message?.periods ?? []);
+    if (message === undefined) return;
+    this.#last = { message, sequence: 0 };
+    if (message.state === "open") this.#publish(message);
+  }
+
   completeList(): void {
     if (this.#isListRead) return;
     this.#isListRead = true;

@@ -27,8 +27,8 @@ const EVERYTHING = ">";
 export type KnownDecisionsOptions = {
   readonly bus: Bus;
   readonly detector: Pick<Detector, "applyVerdict" | "applyAlert">;
-  readonly breaker: Pick<BreakerControl, "take" | "completeList">;
-  readonly lastVerdicts: Pick<LastVerdicts, "take">;
+  readonly breaker: Pick<BreakerControl, "take" | "completeList" | "restartList">;
+  readonly lastVerdicts: Pick<LastVerdicts, "take" | "clear">;
   readonly longestWindowSeconds: number;
   readonly onRejected: (reason: ContractErrorCode, error: ContractError) => void;
   readonly logger: Logger;
@@ -63,6 +63,11 @@ export class KnownDecisions {
         take: ({ subject, payload }) =>
           detector.applyVerdict(createVerdictMark(decodeVerdictOn(subject, payload))),
         onCaughtUp: () => breaker.completeList(),
+        onStreamLost: () => {
+          this.#sequence = 0;
+          lastVerdicts.clear();
+          breaker.restartList();
+        },
       }),
       this.#read({
         stream: streamNames.history,
@@ -83,14 +88,12 @@ export class KnownDecisions {
     await Promise.all(this.#readers.map((reader) => reader.close()));
   }
 
-  #read({ stream, filter, start, isOthers, take, onCaughtUp }: Reading): Promise<void> {
+  #read({ isOthers, take, onCaughtUp, ...reading }: Reading): Promise<void> {
     const { bus, logger } = this.#options;
     return new Promise((resolve) => {
       const reader = new StreamReader({
         bus,
-        stream,
-        filter,
-        start,
+        ...reading,
         prefetch: PREFETCH,
         // The mark of a message that is gone changes nothing: what it said is known.
         onMessage: (message) => {
@@ -117,7 +120,7 @@ export class KnownDecisions {
   }
 }
 
-type Reading = Pick<StreamReaderOptions, "stream" | "filter" | "start"> & {
+type Reading = Pick<StreamReaderOptions, "stream" | "filter" | "start" | "onStreamLost"> & {
   /** True for a message that is not for `take`. */
   readonly isOthers?: (message: StreamMessage) => boolean;
   readonly take: (message: StreamMessage) => void;

@@ -26,6 +26,15 @@ describe("the last verdicts", () => {
     expect(last.sequenceOf(subject)).toBe(3);
   });
 
+  it("are none in a stream that was made anew", () => {
+    const last = new LastVerdicts();
+    last.take(verdict(5));
+    last.clear();
+    expect(last.sequenceOf(subject)).toBe(0);
+    last.take(verdict(1));
+    expect(last.isDecidedSince(subject, 0)).toBe(true);
+  });
+
   it("a mark is what to publish behind, and decides nothing", () => {
     const last = new LastVerdicts();
     last.take(verdict(5));

@@ -23,6 +23,12 @@ export class LastVerdicts {
     }
   }
 
+  /** The stream was made anew: its sequences begin anew, too. */
+  clear(): void {
+    this.#verdicts.clear();
+    this.#marks.clear();
+  }
+
   /** Of a verdict or of its mark; 0: none is known. */
   sequenceOf(subject: string): number {
     return this.#verdicts.get(subject) ?? this.#marks.get(subject)?.sequence ?? 0;
