@@ -173,7 +173,7 @@ export class DistinctWindow {
 
   /** The same once more, for what lies behind the records that `warm` has loaded. */
   warmExtensions(tuples: readonly EventTuple[], count: number): void {
-    if (this.#extendedItems === 0) return;
+    if (this.#extendedItems === 0 || !this.#table.isLarge) return;
     const extensions = this.#extensions;
     for (let index = 0; index < count; index++) {
       const record = this.#table.homeOf(tuples[index]!.words);

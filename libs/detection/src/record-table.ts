@@ -4,6 +4,9 @@ import { allocateLines, loadTogether } from "./line-memory.ts";
 /** The most tuples that can be warmed up at once; a multiple of four (see `loadTogether`). */
 export const MAX_WARMED = 32;
 
+/** So few records stay in the processor's caches by themselves: warming them takes longer than it spares. */
+const CACHED_RECORDS = 1024;
+
 /** Records that a key may lie in. */
 const WAYS = 8;
 
@@ -89,6 +92,11 @@ export class RecordTable {
     return this.#evictedLive;
   }
 
+  /** Whether so many records are in use that `warm` pays. */
+  get isLarge(): boolean {
+    return this.#size > CACHED_RECORDS;
+  }
+
   /** The record that the key in a tuple's words most likely has. */
   homeOf(tuple: Uint32Array): number {
     return tuple[this.#hashAt]! & (this.capacity - 1);
@@ -116,6 +124,7 @@ export class RecordTable {
 
   /** Brings what tuples will look up into the processor's caches. */
   warm(tuples: readonly EventTuple[], count: number): void {
+    if (!this.isLarge) return;
     const homes = this.#homes;
     for (let index = 0; index < count; index++) {
       homes[index] = this.homeOf(tuples[index]!.words) * this.recordWords;
