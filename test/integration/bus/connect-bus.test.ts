@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type Bus, type BusError, connectBus } from "@packetwatch/bus";
 import { holdsFor, waitUntil, within } from "../../support/eventually.ts";
 import { freePort, type NatsServer, startNats } from "../../support/nats.ts";
@@ -171,24 +171,30 @@ describe("a server that goes away", () => {
 
   test("is not reconnected to by everybody in the same instant", async () => {
     const server = own(await startNats());
-    const backMs: number[] = [];
     const count = 40;
+    let back = 0;
     for (let index = 0; index < count; index++) {
       const bus = await connectTo(server.url);
-      bus.onReconnect(() => backMs.push(performance.now()));
+      bus.onReconnect(() => back++);
     }
-    await server.kill();
-    // Long enough that every client has been refused at least once.
-    await holdsFor(() => backMs.length === 0, { timeoutMs: 1500, what: "the outage" });
-    await server.start();
-    await waitUntil(() => backMs.length === count, {
-      timeoutMs: 10_000,
-      what: "everybody to be back",
-    });
-
-    const sorted = backMs.toSorted((a, b) => a - b);
-    const middleHalfMs = (sorted[(count * 3) / 4] ?? 0) - (sorted[count / 4] ?? 0);
-    expect(middleHalfMs).toBeGreaterThan(100);
+    // What is asked for, and not when it came: one event loop has all of them, and may be kept waiting.
+    const timers = vi.spyOn(globalThis, "setTimeout");
+    try {
+      await server.kill();
+      // Long enough that every client has been refused at least once.
+      await holdsFor(() => back === 0, { timeoutMs: 1500, what: "the outage" });
+      await server.start();
+      const what = "everybody to be back";
+      await waitUntil(() => back === count, { timeoutMs: 10_000, what });
+      const asked = timers.mock.calls.map(([, waitMs]) => waitMs ?? 0);
+      const waits = asked.filter((ms) => ms >= 100 && ms <= 1000).toSorted((x, y) => x - y);
+      expect(waits.length).toBeGreaterThanOrEqual(count);
+      const quarter = Math.floor(waits.length / 4);
+      const middleHalfMs = (waits[3 * quarter] ?? 0) - (waits[quarter] ?? 0);
+      expect(middleHalfMs).toBeGreaterThan(100);
+    } finally {
+      timers.mockRestore();
+    }
   });
 });
 
