@@ -46,7 +46,12 @@ const services = () => [host.service("capture"), host.service("enforcer"), ...de
 
 function launchDetector(): FleetService {
   const urls = cluster.urls(MANAGEMENT_ADDRESS).join(",");
-  const detector = fleet.launch("detector", { PW_NATS_URL: urls, PW_STREAM_REPLICAS: "3" });
+  const detector = fleet.launch("detector", {
+    PW_NATS_URL: urls,
+    PW_STREAM_REPLICAS: "3",
+    // Longer than elections take on a busy machine: meanwhile nobody's heartbeat is stored.
+    PW_DETECTOR_TTL: "30",
+  });
   detectors.push(detector);
   return detector;
 }
