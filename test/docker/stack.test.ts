@@ -285,6 +285,7 @@ describe(
       expect(await stack.inspect("detector")).toHaveLength(1);
       await scanning;
       for (const source of sources) await site.untilBlocked(source);
+      for (const source of sources) await verdicts.untilBlockOf(source);
       const judged = verdicts.verdicts.map(({ verdict }) => verdict.source);
       expect(judged.filter((source) => sources.includes(source)).toSorted()).toEqual(
         sources.toSorted(),

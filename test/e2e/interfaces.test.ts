@@ -82,7 +82,10 @@ describe("with PW_IFDEV of two interfaces", () => {
     await blockedOnBoth(SCANNER);
     expect(await attempt(cableA, SCANNER)).toBe("timed out");
     expect(await attempt(cableB, SCANNER)).toBe("timed out");
-    expect(pinned.map(({ maps }) => maps.blockOf(SCANNER)?.dropped)).toEqual([1n, 1n]);
+    // One or, where the visitor gives up late, its repetition too.
+    for (const { maps } of pinned) {
+      expect(maps.blockOf(SCANNER)?.dropped).toBeGreaterThanOrEqual(1n);
+    }
     expect(await attempt(cableA, CLIENT)).toBe("pong");
     expect(await attempt(cableB, CLIENT)).toBe("pong");
   });

@@ -78,8 +78,10 @@ it.each(lengths)(
 
     const listed = await command(site, settings, "blocked", second, "--json");
     expect(jsonLines(listed)).toMatchObject([
-      { source, dropped: 2, hosts: [{ host: "host", state: "applied" }] },
+      { source, hosts: [{ host: "host", state: "applied" }] },
     ]);
+    // One of each or, where a visitor gives up late, its repetition too.
+    expect(jsonLines(listed)[0]?.["dropped"]).toBeGreaterThanOrEqual(2);
     const notBlocked = await command(site, settings, "blocked", far);
     expect(notBlocked.errors).toContain("nothing there is blocked");
     const lifted = await command(site, settings, "unblock", second);
@@ -118,5 +120,6 @@ it("a verdict on a prefix of another length is refused: it would reach further t
   expect(await knock(site, far)).toBe("timed out");
 
   const listed = jsonLines(await command(site, {}, "blocked", "2001:db8:0:200::/56", "--json"));
-  expect(listed).toMatchObject([{ source: "2001:db8:0:200::/56", dropped: 1 }]);
+  expect(listed).toMatchObject([{ source: "2001:db8:0:200::/56" }]);
+  expect(listed[0]?.["dropped"]).toBeGreaterThanOrEqual(1);
 });

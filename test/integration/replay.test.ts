@@ -4,7 +4,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Bus, connectBus, publishAcknowledged } from "@packetwatch/bus";
-import { decodeAlert, decodeVerdict, streamNames, synSubject } from "@packetwatch/contracts";
+import {
+  decodeAlert,
+  decodeVerdict,
+  encodeSynRecordingEntry,
+  encodeSynRecordingHeader,
+  streamNames,
+  synSubject,
+} from "@packetwatch/contracts";
 import { parseAddress, shardOf, sourceKey } from "@packetwatch/net";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
@@ -288,7 +295,11 @@ describe("packetwatch record", () => {
       what: "the recording to begin",
     });
     for (const batch of visits) await publish(batch);
-    await waitUntil(() => statSync(file).size > 16 + 50 * 90, {
+    const entries = visits.map(({ attempts }) =>
+      encodeSynRecordingEntry({ shard: 1, storedUs: 1, batch: synBatch(attempts) }),
+    );
+    const whole = Buffer.concat([encodeSynRecordingHeader(), ...entries]).length;
+    await waitUntil(() => statSync(file).size >= whole, {
       timeoutMs: TIMEOUT_MS,
       what: "the visits to be recorded",
     });

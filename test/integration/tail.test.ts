@@ -285,8 +285,10 @@ describe("packetwatch tail", () => {
     const reader = await tailToPausedReader();
     const batch = synBatch(Array.from({ length: 2000 }, () => ({})));
     for (let count = 0; count < 2; count++) bus.connection.publish(synSubject(1), batch);
-    bus.connection.publish(synSubject(2), synBatch([{}]));
-    await reader.untilReceived(2 * batch.length + 24);
+    const last = synBatch([{}]);
+    bus.connection.publish(synSubject(2), last);
+    // More than the first two with the words around them: the last has come, too.
+    await reader.untilReceived(2 * batch.length + last.length + 80);
     const ended = reader.end();
     await reader.untilDisconnected();
     reader.resume();

@@ -8,9 +8,11 @@ import {
   verdictSubject,
 } from "@packetwatch/contracts";
 import { parsePrefix } from "@packetwatch/net";
+import { waitUntil } from "./eventually.ts";
 
 /** Publishes under way at once, where there are many. */
 const IN_FLIGHT = 500;
+const PUBLISH_TIMEOUT_MS = 10_000;
 
 /** A detector's block, decided now. */
 export function blockVerdict(source: string, members: Partial<BlockVerdict> = {}): BlockVerdict {
@@ -53,9 +55,15 @@ export async function publishVerdict(bus: Bus, verdict: Verdict): Promise<void> 
   await publishAcknowledged(bus, subject, encodeVerdict(verdict), options);
 }
 
+/** A stall of the server costs time and nothing else: what is published again has the same id, and is stored once. */
 export async function publishVerdicts(bus: Bus, verdicts: readonly Verdict[]): Promise<void> {
   for (let first = 0; first < verdicts.length; first += IN_FLIGHT) {
     const some = verdicts.slice(first, first + IN_FLIGHT);
-    await Promise.all(some.map((verdict) => publishVerdict(bus, verdict)));
+    const publish = async (verdict: Verdict) => {
+      await publishVerdict(bus, verdict);
+      return true;
+    };
+    const options = { timeoutMs: PUBLISH_TIMEOUT_MS, what: "verdicts to be stored" };
+    await Promise.all(some.map((verdict) => waitUntil(() => publish(verdict), options)));
   }
 }

@@ -123,7 +123,6 @@ it("posts blocks, unblocks, alerts and ends, in order, with the event", async ()
   startRelay();
   await consumerIsThere();
   await publishVerdict(bus, timedBlockVerdict("203.0.113.1", 2));
-  await texts([blockText("203.0.113.1")]);
   await texts([
     blockText("203.0.113.1"),
     "203.0.113.1 is not blocked any more: the block has ended",

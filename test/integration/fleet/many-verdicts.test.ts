@@ -12,7 +12,7 @@ import { testStreams } from "../../support/streams.ts";
 const VERDICTS = 100_000;
 /** The promise is 5 s on a machine that does nothing else; here other tests run beside it, and what it took is printed. */
 const LIMIT_MS = 60_000;
-const PUBLISH_LIMIT_MS = 120_000;
+const PUBLISH_LIMIT_MS = 300_000;
 
 const cleanup = new Cleanup();
 let host: FleetHost;

@@ -57,7 +57,8 @@ afterAll(() => cleanup.run());
 async function bustle(timesEach: number): Promise<void> {
   for (let index = 1; index <= SOURCES; index++) {
     injector.send({ source: `203.0.113.${index}`, port: PORT, times: timesEach });
-    if (index % 4 === 0) await delay(20);
+    // Capture relieves a ring that is half full every 20 ms, or later on a busy machine.
+    if (index % 4 === 0) await delay(100);
   }
 }
 

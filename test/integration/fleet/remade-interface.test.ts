@@ -83,7 +83,9 @@ async function expectProtected(): Promise<void> {
   expect(await answerTo(BLOCKED)).toBe("timed out");
   expect(await answerTo(CLIENT)).toBe("pong");
   const { dropped, reported } = maps.counters();
-  expect([dropped - before.dropped, reported - before.reported]).toEqual([1, 1]);
+  // One or, where the visitor gives up late, its repetition too.
+  expect(dropped - before.dropped).toBeGreaterThanOrEqual(1);
+  expect(reported - before.reported).toBe(1);
 }
 
 it("while an interface is gone both services say so, and under its name it is watched again", async () => {

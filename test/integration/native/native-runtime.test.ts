@@ -111,7 +111,8 @@ describe("native runtime", () => {
     const both = await Promise.all([host.run(["up", "--detach"]), host.run(["up", "--detach"])]);
     expect(both.map(({ code }) => code)).toEqual([0, 0]);
     expect(both.filter(({ output }) => output.includes("already running"))).toHaveLength(1);
-    expect(host.liveProcesses()).toHaveLength(everything.length);
+    const isOneSet = () => host.liveProcesses().length === everything.length;
+    await waitUntil(isOneSet, { timeoutMs: 5000, what: "one of each process" });
   });
 
   it("down with nothing to stop is no failure, and leaves what others have attached", async () => {

@@ -116,7 +116,13 @@ it("an entry with an end ends on time on every host, NATS alive or not", async (
   await command.run("allow", "add", source, "--ttl", "12s");
   expect(await answersOf(source)).toEqual(everywhere("pong"));
   await fleet.nats.pause();
-  ofTest.defer(() => fleet.nats.resume());
+  ofTest.defer(async () => {
+    await fleet.nats.resume();
+    // A line for each host between the header and the end.
+    const lines = async () => (await command.run("enforce", "show")).out.split("\n");
+    const areHeard = async () => (await lines()).length === names.length + 2;
+    await waitUntil(areHeard, { timeoutMs: TIMEOUT_MS, what: "all hosts to be heard again" });
+  });
   const isOver = (name: HostName) => {
     const pinned = hostOf(name).pinned("eth0");
     try {
@@ -132,7 +138,8 @@ it("an entry with an end ends on time on every host, NATS alive or not", async (
 });
 
 it("the list says why each prefix is allowed, on which hosts and until when", async () => {
-  await command.run("allow", "add", "203.0.113.0/24", "--comment", "audit", "--ttl", "2h");
+  const args = ["allow", "add", "203.0.113.0/24", "--comment", "audit", "--ttl", "2h"] as const;
+  expect((await command.run(...args)).out).toContain("allowed on 3/3 hosts");
   const rows = await command.json("allow", "list");
   const row = (prefix: string) => rows.find((each) => each["prefix"] === prefix);
   expect(row("203.0.113.0/24")).toMatchObject({

@@ -172,6 +172,8 @@ it("a trial goes back to what each host had, with its enforcer dead and NATS fro
   await waitUntil(isBack, { timeoutMs: TIMEOUT_MS, what: "the trial to end" });
   await fleet.nats.resume();
   for (const name of names) hostOf(name).service("enforcer").resume();
+  const areHeard = async () => (await shownHosts()).length === names.length;
+  await waitUntil(areHeard, { timeoutMs: TIMEOUT_MS, what: "both hosts to be heard again" });
 });
 
 it("a trial that is over can't be confirmed", async () => {
