@@ -167,8 +167,9 @@ describe("by default", () => {
 
   it("so is who is logged in by logind alone, which is all that a container shows", async () => {
     writeHostFiles([]);
-    await Promise.all([connectAs(ADMIN), connectAs(STRANGER)]);
+    // First, so that no block of the test before is left in the kernel.
     await startEnforcer();
+    await Promise.all([connectAs(ADMIN), connectAs(STRANGER)]);
     writeSessionOf(ADMIN);
     await waitUntil(() => allowed().includes(ADMIN), {
       timeoutMs: TIMEOUT_MS,
