@@ -1,5 +1,5 @@
 /** `packetwatch detach`: takes XDP, maps and pins off interfaces of this host. */
-import { BpfError, interfaceIndex } from "@packetwatch/bpf";
+import { findInterface } from "@packetwatch/bpf";
 import { type Environment, environment, loadConfig } from "@packetwatch/config";
 import type { Command } from "commander";
 import { jsonOption } from "../options.ts";
@@ -57,18 +57,7 @@ function detach(flags: DetachFlags, from: Environment): void {
 
 /** Neither an interface nor anything that was left of one. */
 function isMistaken({ interface: name, link, maps }: Detached): boolean {
-  return !link && maps.length === 0 && !hasInterface(name);
-}
-
-/** As the kernel says it: /sys may be that of another network namespace. */
-function hasInterface(name: string): boolean {
-  try {
-    interfaceIndex(name);
-    return true;
-  } catch (error) {
-    if (error instanceof BpfError && error.code === "NO_INTERFACE") return false;
-    throw error;
-  }
+  return !link && maps.length === 0 && findInterface(name) === undefined;
 }
 
 /** `detached lo; removed 5 maps`. */

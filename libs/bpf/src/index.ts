@@ -21,7 +21,7 @@ export {
 export { bpffsName, removePin, requireBpffs } from "./bpffs.ts";
 export type { Btf, GlobalVariable, StructLayout, StructMember } from "./btf.ts";
 export { bootTimeNs, type ClockOffset, realTimeNs, sampleClockOffset } from "./clock.ts";
-export { interfaceIndex, interfaceMtu } from "./interface.ts";
+export { findInterface, interfaceIndex, interfaceMtu } from "./interface.ts";
 export {
   type KernelFeature,
   type KernelFeatures,

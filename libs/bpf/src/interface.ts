@@ -17,9 +17,14 @@ const interfaceNameBytes = 16;
  * NO_INTERFACE if there is none of that name.
  */
 export function interfaceIndex(name: string): number {
-  const ifindex = libc.if_nametoindex(name);
-  if (ifindex === 0) throw noInterface("find interface", name);
+  const ifindex = findInterface(name);
+  if (ifindex === undefined) throw noInterface("find interface", name);
   return ifindex;
+}
+
+/** The same; undefined if there is none of that name. */
+export function findInterface(name: string): number | undefined {
+  return libc.if_nametoindex(name) || undefined;
 }
 
 /** The MTU of an interface in bytes; NO_INTERFACE if there is none of that name. */

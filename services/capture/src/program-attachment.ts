@@ -4,6 +4,7 @@ import {
   BpfError,
   type BpfLink,
   type BpfProgram,
+  findInterface,
   interfaceIndex,
   openPinnedLink,
   queryXdp,
@@ -44,7 +45,7 @@ export class ProgramAttachment {
    */
   keep(): "kept" | "renewed" | "gone" {
     const { interfaceName, linkPath } = this.#options;
-    const ifindex = findIndex(interfaceName);
+    const ifindex = findInterface(interfaceName);
     if (ifindex === undefined) return "gone";
     // Who has removed the pin has detached the program, and wants it so.
     if (ifindex === this.#ifindex || !existsSync(linkPath)) return "kept";
@@ -52,15 +53,6 @@ export class ProgramAttachment {
     this.#ifindex = ifindex;
     this.#mode = readMode(this.#options);
     return "renewed";
-  }
-}
-
-function findIndex(interfaceName: string): number | undefined {
-  try {
-    return interfaceIndex(interfaceName);
-  } catch (error) {
-    if (error instanceof BpfError && error.code === "NO_INTERFACE") return undefined;
-    throw error;
   }
 }
 
