@@ -18,7 +18,7 @@ import { AppliedTap } from "../../support/applied-tap.ts";
 import { Cleanup } from "../../support/cleanup.ts";
 import { waitUntil } from "../../support/eventually.ts";
 import { type Fleet, type FleetHost, startFleet } from "../../support/fleet.ts";
-import type { Settings } from "../../support/fleet-service.ts";
+import type { FleetService, Settings } from "../../support/fleet-service.ts";
 import type { PinnedPacketwatch } from "../../support/pinned-packetwatch.ts";
 import {
   blockVerdict,
@@ -142,6 +142,17 @@ it("a change is applied at once, and the host says how long after the deciding a
   expect(pinned.maps.blockOf("192.0.2.1")).toBeUndefined();
 });
 
+/** Takes NATS away until the enforcer has noticed, and brings it back while the enforcer is frozen: so it is left. */
+async function cutOff(bringBack: () => Promise<void>): Promise<FleetService> {
+  const enforcer = host.service("enforcer");
+  await fleet.nats.kill();
+  await enforcer.logged("NATS is away; reconnecting");
+  enforcer.pause();
+  await bringBack();
+  await waitUntil(() => bus.reconnects() === 1, { timeoutMs: TIMEOUT_MS, what: "NATS" });
+  return enforcer;
+}
+
 describe("an enforcer that was cut off from NATS", () => {
   it.each(["kept", "lost"] as const)(
     "catches up with what changed meanwhile, its consumer gone with the server (store %s)",
@@ -186,12 +197,7 @@ describe("an enforcer that was cut off from NATS", () => {
       await startEnforcer({ NODE_OPTIONS: `--import=${CLOCK_AHEAD}` });
       await untilBlocked(pinned, "192.0.2.2");
 
-      const enforcer = host.service("enforcer");
-      await fleet.nats.shutDown();
-      await enforcer.logged("NATS is away; reconnecting");
-      enforcer.pause();
-      await fleet.nats.restart({ store: "lost" });
-      await waitUntil(() => bus.reconnects() === 1, { timeoutMs: TIMEOUT_MS, what: "NATS" });
+      const enforcer = await cutOff(() => fleet.nats.restart({ store: "lost" }));
       await provisionStreams(bus, testStreams());
       await publishVerdicts(bus, [unblockVerdict("192.0.2.1"), blockVerdict("192.0.2.3")]);
       if (when === "later") enforcer.signal("SIGUSR2");
@@ -210,12 +216,7 @@ describe("an enforcer that was cut off from NATS", () => {
     await startEnforcer({ NODE_OPTIONS: `--import=${CLOCK_AHEAD}` });
     await untilBlocked(pinned, "192.0.2.2");
 
-    const enforcer = host.service("enforcer");
-    await fleet.nats.kill();
-    await enforcer.logged("NATS is away; reconnecting");
-    enforcer.pause();
-    await fleet.nats.start();
-    await waitUntil(() => bus.reconnects() === 1, { timeoutMs: TIMEOUT_MS, what: "NATS" });
+    const enforcer = await cutOff(() => fleet.nats.start());
     const manager = await jetstreamManager(bus.connection);
     const filter = verdictSubject(parsePrefix(gone.source));
     await manager.streams.purge(streamNames.verdict, { filter });
@@ -239,12 +240,7 @@ describe("an enforcer that was cut off from NATS", () => {
       const areAllowed = () => ["192.0.2.1", ...kept].every(isAllowed);
       await waitUntil(areAllowed, { timeoutMs: TIMEOUT_MS, what: "the entries in the kernel" });
 
-      const enforcer = host.service("enforcer");
-      await fleet.nats.kill();
-      await enforcer.logged("NATS is away; reconnecting");
-      enforcer.pause();
-      await fleet.nats.start();
-      await waitUntil(() => bus.reconnects() === 1, { timeoutMs: TIMEOUT_MS, what: "NATS" });
+      const enforcer = await cutOff(() => fleet.nats.start());
       const manager = await jetstreamManager(bus.connection);
       const filter = bucketSubject(buckets.allowlist, allowKey(parsePrefix("192.0.2.1")));
       await manager.streams.purge(bucketStream(buckets.allowlist), { filter });
