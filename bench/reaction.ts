@@ -1,4 +1,5 @@
 /** How long it takes from the deciding attempt to the block, and how far a scanner gets meanwhile. */
+import { setTimeout as delay } from "node:timers/promises";
 import { type Bus, connectBus } from "@packetwatch/bus";
 import { createSite, pipeline, type Site } from "../test/e2e/site.ts";
 import {
@@ -13,9 +14,10 @@ import { RecordingLogger } from "../test/support/recording-logger.ts";
 import { SynTap, VerdictTap } from "../test/support/taps.ts";
 import { check, figure, type Figure, type Goal } from "./harness/bench-report.ts";
 import { type BenchContext, runBench } from "./harness/run-bench.ts";
-import { percentile } from "./harness/statistics.ts";
+import { percentile, ratios } from "./harness/statistics.ts";
 import type { RingLoadResult } from "./load/ring-load.ts";
-import { type Reaction, ReactionSampler } from "./reaction/reaction-sampler.ts";
+import { PAUSE_MS, type Reaction, ReactionSampler } from "./reaction/reaction-sampler.ts";
+import { RelayChain } from "./reaction/relay-chain.ts";
 import { readStoredTimes, type StoredTimes } from "./reaction/stored-times.ts";
 import { benchProgram, runForJson } from "./support/child-json.ts";
 import { profileSettings } from "./support/profile.ts";
@@ -53,7 +55,7 @@ async function run(context: BenchContext) {
   const sampler = cleanup.own(new ReactionSampler(site.host.pinFolder("eth0"), bus));
   progress(`${idle} scans while idle`);
   const first = await sampler.sample(1);
-  const quiet = await sampler.sample(idle);
+  const { quiet, passes } = await sampleInTurns(site, sampler, context);
   const stored = await readStoredTimes(bus);
   progress(`${loaded} scans under load`);
   const { reactions: busy, load } = await sampleUnderLoad(site, sampler, context);
@@ -63,6 +65,7 @@ async function run(context: BenchContext) {
     figures: [
       figure("the first verdict after the start", first.map(reactionMs), { unit: "ms" }),
       ...timeFigures("idle", quiet, [1, 5]),
+      ...floorFigures(quiet, passes),
       ...hopFigures(quiet, stored),
       ...timeFigures(`under ${Math.round(load.sent / load.seconds)} SYN/s`, busy, [undefined, 25]),
       ...scanFigures(scans),
@@ -84,6 +87,25 @@ const isCausal = (reaction: Reaction) => reactionMs(reaction) > 0;
 function connect(site: Site): Promise<Bus> {
   const logger = new RecordingLogger();
   return connectBus({ servers: [site.fleet.nats.url], name: "bench", logger });
+}
+
+/** A scan, a pass through processes that do nothing, the next scan: what else the machine does falls on both alike. */
+async function sampleInTurns(
+  site: Site,
+  sampler: ReactionSampler,
+  { cleanup, size }: BenchContext,
+) {
+  const { namespace } = site.host;
+  const chain = cleanup.own(await RelayChain.start({ namespace, server: site.fleet.natsUrl }));
+  const quiet: Reaction[] = [];
+  const passes: number[] = [];
+  for (let index = 0; index < sizes[size].idle; index++) {
+    quiet.push(await sampler.scan());
+    passes.push(await chain.pass());
+    await delay(PAUSE_MS);
+  }
+  await chain.close();
+  return { quiet, passes };
 }
 
 async function sampleUnderLoad(site: Site, sampler: ReactionSampler, { size }: BenchContext) {
@@ -108,6 +130,17 @@ function timeFigures(
   return [
     figure(`${when}, deciding SYN to map write`, times, { unit: "ms", ...goal(medianGoal) }),
     figure(`${when}, p99`, [percentile(times, 0.99)], { unit: "ms", ...goal(p99Goal) }),
+  ];
+}
+
+/** How much of it any three processes take that NATS connects. */
+function floorFigures(quiet: readonly Reaction[], passes: readonly number[]): readonly Figure[] {
+  const name = "two passes through plain NATS between three processes that do nothing";
+  const inPlace = ratios(quiet.map(reactionMs), passes);
+  return [
+    figure(`idle, in turns with it: ${name}`, passes, { unit: "ms" }),
+    figure("idle, these passes, p99", [percentile(passes, 0.99)], { unit: "ms" }),
+    figure("idle, the reaction in place of these passes", inPlace, { unit: "times" }),
   ];
 }
 
@@ -177,6 +210,7 @@ await runBench({
   method: [
     "All services and NATS as they ship, on this machine. A scan is three SYNs through the kernel's program; the time runs from the kernel's timestamp of the third to the enforcer's write into the block map, as the applied message tells it. One scan at a time, each from a new source.",
     `The load is more SYNs through the same program, from ${BACKGROUND_SOURCES} sources that visit one port each.`,
+    "While idle a scan takes turns with one message that a process publishes, a second one hands on and a third one takes: plain NATS, the same server and network, no stream, nothing read from it; timed by a clock that all processes share.",
     "The scanners send real packets over a veth, at the default threshold of three ports.",
   ],
   run,

@@ -29,6 +29,7 @@ const benchPrograms = [
 const benches = {
   ...Object.fromEntries(benchPrograms.map((name) => [`bench/${name}`, `bench/${name}.ts`])),
   "bench/ring-load": "bench/load/ring-load.ts",
+  "bench/relay": "bench/load/relay.ts",
 };
 
 const docs = { "generate-docs": "scripts/generate-docs.ts" };

@@ -12,7 +12,7 @@ const FIRST_SOURCE = "12.0.0.1";
 const PORTS = [21, 22, 23] as const;
 const TIMEOUT_MS = 30_000;
 /** Between two scans, so that each finds the services as they are when nothing happens. */
-const PAUSE_MS = 15;
+export const PAUSE_MS = 15;
 
 export type Reaction = {
   readonly source: string;
@@ -35,11 +35,14 @@ export class ReactionSampler {
 
   async sample(count: number): Promise<readonly Reaction[]> {
     const reactions: Reaction[] = [];
-    for (let index = 0; index < count; index++) {
-      reactions.push(await this.#scan());
-      await delay(PAUSE_MS);
-    }
+    for (let index = 0; index < count; index++) reactions.push(await this.scan());
     return reactions;
+  }
+
+  async scan(): Promise<Reaction> {
+    const reaction = await this.#scan();
+    await delay(PAUSE_MS);
+    return reaction;
   }
 
   close(): void {
