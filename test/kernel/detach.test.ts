@@ -98,6 +98,24 @@ describe("detach", () => {
     expect(again).toMatchObject({ code: 0, errors: "" });
   });
 
+  it("the command says which interface of PW_IFDEV is gone, and has nothing to fail at", async () => {
+    const settings = { PW_PIN_DIR: PIN_DIR, PW_IFDEV: "pwgone" };
+    expect(await runPacketwatch({ settings, args: ["detach"] })).toEqual({
+      code: 0,
+      out: "nothing attached on pwgone\n",
+      errors: "packetwatch: there is no interface pwgone here\n",
+    });
+  });
+
+  it("the command does not take all where it is told a name", async () => {
+    attach(plainName);
+    const settings = { PW_PIN_DIR: PIN_DIR };
+    const args = ["detach", "--all", "--interface", dottedName];
+    expect(await runPacketwatch({ settings, args })).toMatchObject({ code: 2 });
+    expect(queryXdp(plainName)).toBeDefined();
+    detachInterface(PIN_DIR, plainName);
+  });
+
   it("leaves what isn't ours, and says so", () => {
     attach(plainName);
     const foreign = join(PIN_DIR, plainName, "foreign");

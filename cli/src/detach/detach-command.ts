@@ -1,7 +1,7 @@
 /** `packetwatch detach`: takes XDP, maps and pins off interfaces of this host. */
 import { findInterface } from "@packetwatch/bpf";
 import { type Environment, environment, loadConfig } from "@packetwatch/config";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { jsonOption } from "../options.ts";
 import { counted, jsonText } from "../printable.ts";
 import { exitCodes } from "../report-failure.ts";
@@ -19,7 +19,9 @@ export function detachCommand(program: Command, from: Environment = environment)
     .command("detach")
     .description("detach XDP from interfaces of this host, and remove the maps with the block list")
     .option("--interface <name...>", "these interfaces, in place of those in PW_IFDEV")
-    .option("--all", "every interface with a folder under PW_PIN_DIR")
+    .addOption(
+      new Option("--all", "every interface with a folder under PW_PIN_DIR").conflicts("interface"),
+    )
     .addOption(jsonOption())
     .addHelpText("after", detachHelp)
     .action((flags: DetachFlags) => detach(flags, from));
@@ -46,7 +48,8 @@ function detach(flags: DetachFlags, from: Environment): void {
     print(flags.json ? jsonText(detached) : describeDetached(detached));
     if (isMistaken(detached)) {
       complain(`there is no interface ${name} here`);
-      process.exitCode = exitCodes.failed;
+      // One of PW_IFDEV may have gone since it was watched, and a stop can't fail for ever because of it.
+      if (flags.interface) process.exitCode = exitCodes.failed;
     }
   }
   const others = pinnedInterfaces(bpffsDir).filter((name) => !names.includes(name));
