@@ -96,7 +96,8 @@ async function sampleInTurns(
   { cleanup, size }: BenchContext,
 ) {
   const { namespace } = site.host;
-  const chain = cleanup.own(await RelayChain.start({ namespace, server: site.fleet.natsUrl }));
+  const chain = cleanup.own(new RelayChain({ namespace, server: site.fleet.natsUrl }));
+  await chain.ready();
   const quiet: Reaction[] = [];
   const passes: number[] = [];
   for (let index = 0; index < sizes[size].idle; index++) {

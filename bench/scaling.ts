@@ -6,7 +6,10 @@ import type { FleetService } from "../test/support/fleet-service.ts";
 import { blockVerdict, publishVerdicts } from "../test/support/published-verdicts.ts";
 import { check, type Check, figure, type Figure } from "./harness/bench-report.ts";
 import { type BenchContext, runBench } from "./harness/run-bench.ts";
+import { ratios } from "./harness/statistics.ts";
 import type { RingLoad, RingLoadResult } from "./load/ring-load.ts";
+import { TakerGroup } from "./scaling/taker-group.ts";
+import { growths, type Usage, usageFigures } from "./scaling/usage.ts";
 import { benchProgram, runForJson } from "./support/child-json.ts";
 import { type LoadSite, startLoadSite } from "./support/load-site.ts";
 import { cpuSeconds } from "./support/process-usage.ts";
@@ -24,8 +27,8 @@ const sizes = {
   smoke: {
     detectors: [1, 2],
     rate: 5000,
-    seconds: 1,
-    warmSeconds: 1,
+    seconds: 0.5,
+    warmSeconds: 0.5,
     idleSeconds: 1,
     takeovers: [20_000],
     verdicts: [1000],
@@ -51,8 +54,8 @@ async function run(context: BenchContext) {
     parts.push(await takeOver(site, syns));
   }
   parts.push(await compareDetectors(site, context));
-  // A detector would withdraw what is more than the breaker lets through.
-  await site.host.kill("enforcer", "detector");
+  // No detector runs any more: one would withdraw what is more than the breaker lets through.
+  await site.host.kill("enforcer");
   let published = 0;
   for (const verdicts of sizes[context.size].verdicts) {
     context.progress(`a start with ${verdicts} verdicts`);
@@ -75,19 +78,53 @@ async function send(site: LoadSite, options: Omit<RingLoad, "pinFolder">): Promi
   return sent;
 }
 
-type Usage = {
-  readonly detectors: number;
-  /** CPU seconds of all of them for a million SYNs. */
-  readonly perMillion: number;
-  /** Cores that all of them took while the SYNs came, and each of them while none did. */
-  readonly cores: number;
+type DetectorUsage = Usage & {
+  /** Cores that each of them took while no SYN came. */
   readonly idleCores: number;
 };
 
-/** The first detector runs already; the others join for their turn. */
+/** Detectors, and in their place processes that do nothing with what they take. */
 async function compareDetectors(site: LoadSite, context: BenchContext): Promise<Part> {
+  const detectors = await measureDetectors(site, context);
+  await site.host.kill("detector");
+  const takers = await measureTakers(site, context);
+  const share = ratios(growths(takers.usages), growths(detectors.usages));
+  return {
+    figures: [
+      ...usageFigures(detectors.usages, {
+        one: "detector",
+        many: "detectors",
+        maxGrowth: MAX_GROWTH,
+      }),
+      figure(
+        "what a detector takes without load",
+        detectors.usages.map(({ idleCores }) => idleCores * 100),
+        { unit: "% of a core" },
+      ),
+      ...usageFigures(takers.usages, {
+        one: "process that takes the messages and does nothing",
+        many: "such processes",
+      }),
+      figure("what one more such process takes in place of one more detector", share, {
+        unit: "times",
+      }),
+    ],
+    checks: [...detectors.checks, ...takers.checks],
+  };
+}
+
+type Measured<Of extends Usage> = {
+  readonly usages: readonly Of[];
+  readonly checks: readonly Check[];
+};
+
+/** The first detector runs already; the others join for their turn. */
+async function measureDetectors(
+  site: LoadSite,
+  context: BenchContext,
+): Promise<Measured<DetectorUsage>> {
   const group: FleetService[] = [site.host.service("detector")];
-  const usages: Usage[] = [];
+  const usages: DetectorUsage[] = [];
   const checks: Check[] = [];
   for (const detectors of sizes[context.size].detectors) {
     context.progress(`${detectors} detectors`);
@@ -100,33 +137,41 @@ async function compareDetectors(site: LoadSite, context: BenchContext): Promise<
     checks.push(check(`${detectors} detectors judge each SYN once`, judged, sent));
   }
   for (const detector of group.slice(1)) await detector.stop();
-  return { figures: figuresOf(usages), checks };
+  return { usages, checks };
 }
 
-function figuresOf(usages: readonly Usage[]): readonly Figure[] {
-  const [one, ...more] = usages as readonly [Usage, ...Usage[]];
-  const cpu = (of: string, seconds: number) =>
-    figure(`${of}: CPU of all for a million SYNs`, [seconds], { unit: "s" });
-  const growth = ({ cores, detectors }: Usage) =>
-    ((cores - one.cores) / (detectors - one.detectors)) * 100;
-  return [
-    cpu("1 detector", one.perMillion),
-    ...more.flatMap(({ detectors, perMillion }) => [
-      cpu(`${detectors} detectors`, perMillion),
-      figure("in place of one detector's", [perMillion / one.perMillion], {
-        unit: "times",
-        goal: { atMost: MAX_GROWTH },
-      }),
-    ]),
-    figure("what one more detector takes under this load", more.map(growth), {
-      unit: "% of a core",
-    }),
-    figure(
-      "what a detector takes without load",
-      usages.map(({ idleCores }) => idleCores * 100),
-      { unit: "% of a core" },
-    ),
-  ];
+/** As many processes in the place of each number of detectors, while no detector runs. */
+async function measureTakers(site: LoadSite, context: BenchContext): Promise<Measured<Usage>> {
+  const { rate, seconds, warmSeconds, detectors } = sizes[context.size];
+  const usages: Usage[] = [];
+  const checks: Check[] = [];
+  for (const processes of detectors) {
+    context.progress(`${processes} processes that do nothing`);
+    const group = context.cleanup.own(new TakerGroup(site, processes));
+    await group.ready();
+    await send(site, { rate, seconds: warmSeconds, sources: SOURCES });
+    await untilTaken(site, group);
+    const cpuBefore = cpuOf(group.pids);
+    const startMs = performance.now();
+    const sent = await send(site, { rate, seconds, sources: SOURCES });
+    const { taken, stored } = await untilTaken(site, group);
+    const cpu = cpuOf(group.pids) - cpuBefore;
+    const cores = cpu / ((performance.now() - startMs) / 1000);
+    await group.close();
+    usages.push({ processes, perMillion: cpu / (sent / 1e6), cores });
+    checks.push(check(`${processes} processes take each message once`, taken, stored));
+  }
+  return { usages, checks };
+}
+
+async function untilTaken(site: LoadSite, group: TakerGroup) {
+  await untilPublished(site);
+  const stored = await group.stored();
+  const taken = await waitUntil(() => group.takenOf(stored), {
+    timeoutMs: START_TIMEOUT_MS,
+    what: `${stored} messages to be taken`,
+  });
+  return { taken, stored };
 }
 
 /** What a group takes without load and with it, once its code is compiled. */
@@ -139,21 +184,25 @@ async function measureGroup(
   await send(site, { rate, seconds: warmSeconds, sources: SOURCES });
   // What they replay when they join isn't what is compared.
   await untilQuiet(site);
-  const detectors = group.length;
-  const cpuOf = () => group.reduce((sum, { pid }) => sum + cpuSeconds(pid), 0);
-  const cpuIdle = cpuOf();
+  const pids = group.map(({ pid }) => pid);
+  const cpuIdle = cpuOf(pids);
   await delay(idleSeconds * 1000);
-  const cpuBefore = cpuOf();
+  const cpuBefore = cpuOf(pids);
   const before = countsOf(site);
   const startMs = performance.now();
   const sent = await send(site, { rate, seconds, sources: SOURCES });
   await untilJudged(site, before);
-  const cpu = cpuOf() - cpuBefore;
+  const cpu = cpuOf(pids) - cpuBefore;
   const cores = cpu / ((performance.now() - startMs) / 1000);
   await untilQuiet(site);
-  const idleCores = (cpuBefore - cpuIdle) / idleSeconds / detectors;
-  const usage: Usage = { detectors, perMillion: cpu / (sent / 1e6), cores, idleCores };
+  const processes = group.length;
+  const idleCores = (cpuBefore - cpuIdle) / idleSeconds / processes;
+  const usage: DetectorUsage = { processes, perMillion: cpu / (sent / 1e6), cores, idleCores };
   return { usage, judged: countsOf(site).judged - before.judged, sent };
+}
+
+function cpuOf(pids: readonly number[]): number {
+  return pids.reduce((sum, pid) => sum + cpuSeconds(pid), 0);
 }
 
 type Counts = {
@@ -177,6 +226,13 @@ async function untilJudged(site: LoadSite, before: Counts): Promise<void> {
   await waitUntil(isJudged, { timeoutMs: START_TIMEOUT_MS, what: "the SYNs to be judged" });
 }
 
+async function untilPublished(site: LoadSite): Promise<void> {
+  await waitUntil(() => countsOf(site).isPublished, {
+    timeoutMs: START_TIMEOUT_MS,
+    what: "the SYNs to be published",
+  });
+}
+
 /** Waits until the detectors judge nothing more. */
 async function untilQuiet(site: LoadSite): Promise<void> {
   let before: number;
@@ -192,10 +248,7 @@ async function takeOver(site: LoadSite, syns: number): Promise<Part> {
   site.forgetDetectors();
   const before = site.books.read();
   await send(site, { rate: TAKEOVER_RATE, seconds: syns / TAKEOVER_RATE, sources: SOURCES });
-  await waitUntil(() => countsOf(site).isPublished, {
-    timeoutMs: START_TIMEOUT_MS,
-    what: "the SYNs to be published",
-  });
+  await untilPublished(site);
   const inWindow = countsOf(site).published;
   const startMs = performance.now();
   await site.host.start("detector");
@@ -268,6 +321,7 @@ await runBench({
   title: "Scaling",
   method: [
     "One host whose ring is filled through the kernel's own program, 200,000 SYNs a second from 20,000 sources. Detectors join one after the other on the same cores, so what is compared is the CPU they need together and not how fast they are; before each comparison all of them have judged for five seconds.",
+    "After them, at the same rate, as many processes that share the shards in the same way and do nothing: plain subscriptions to what capture publishes, which take a message and count it. What they need together is what comes of sharing alone.",
     "A takeover: no detector runs while SYNs gather in the stream; then one starts and has judged them all (told once a second). The enforcer's starts: each finds the blocks of the one before in the map, and adds the rest.",
   ],
   run,

@@ -30,6 +30,7 @@ const benches = {
   ...Object.fromEntries(benchPrograms.map((name) => [`bench/${name}`, `bench/${name}.ts`])),
   "bench/ring-load": "bench/load/ring-load.ts",
   "bench/relay": "bench/load/relay.ts",
+  "bench/shard-taker": "bench/load/shard-taker.ts",
 };
 
 const docs = { "generate-docs": "scripts/generate-docs.ts" };
