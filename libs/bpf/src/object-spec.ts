@@ -243,7 +243,7 @@ function openFailure({
     subject: path,
     errnoName: cause.code,
     reason: log.join(" | ") || cause.message,
-    hint: "build it with 'make bpf' and give its path",
+    hint: "build it with 'make build', and give its path",
     cause,
   });
 }

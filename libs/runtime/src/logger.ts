@@ -1,5 +1,6 @@
 import { type Logger, pino } from "pino";
 import pretty from "pino-pretty";
+import { openLogOutput } from "./log-output.ts";
 
 export type { Logger } from "pino";
 
@@ -7,6 +8,8 @@ export type LoggerOptions = {
   readonly service: string;
   readonly level: string;
 };
+
+const STANDARD_OUTPUT = 1;
 
 /** JSON lines on standard output; readable lines, with colours, where that is a terminal. */
 export function createLogger({ service, level }: LoggerOptions): Logger {
@@ -16,9 +19,13 @@ export function createLogger({ service, level }: LoggerOptions): Logger {
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
   };
-  // Synchronous: otherwise a fatal line, which pino flushes, overtakes the ones before it, and
-  // process.exit() can lose the last ones. Services log little.
-  if (!process.stdout.isTTY) return pino(options, pino.destination({ dest: 1, sync: true }));
+  if (!process.stdout.isTTY) {
+    const output = openLogOutput(STANDARD_OUTPUT, (lines) =>
+      logger.warn({ lines }, "lines of this log are missing: they could not be written"),
+    );
+    const logger = pino(options, output);
+    return logger;
+  }
   return pino(
     options,
     pretty({ sync: true, ignore: "service", messageFormat: "{service}: {msg}" }),
