@@ -3,6 +3,7 @@ export const nativeErrorCodes = {
   NOT_NATIVE: { retryable: false, meaning: "another runtime was asked for" },
   NOT_ROOT: { retryable: false, meaning: "the native runtime needs root" },
   NO_BPFFS: { retryable: false, meaning: "the BPF file system can't be mounted" },
+  RUN_DIR: { retryable: false, meaning: "the folder of logs and keys can't be made" },
   START_FAILED: { retryable: true, meaning: "a program of the host did not become ready" },
   RECORD_DAMAGED: { retryable: false, meaning: "what the last start left can't be read" },
 } as const satisfies Record<string, { readonly retryable: boolean; readonly meaning: string }>;

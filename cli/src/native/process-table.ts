@@ -60,7 +60,7 @@ function parsePid(text: string | undefined): number | undefined {
 }
 
 const isAbsent = (error: unknown) =>
-  ["ENOENT", "ESRCH"].includes((error as NodeJS.ErrnoException).code ?? "");
+  ["ENOENT", "ENOTDIR", "ESRCH"].includes((error as NodeJS.ErrnoException).code ?? "");
 
 function readIfPresent(file: string): string | undefined {
   try {

@@ -1,10 +1,10 @@
 /** `packetwatch up`: starts a supervisor and follows it, to readiness or to the end. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdirSync } from "node:fs";
 import { mountBpffs } from "./bpffs.ts";
 import { type NativeSettings } from "./native-settings.ts";
 import { ProcessTable } from "./process-table.ts";
 import { CONSOLE_TABLE, keyEnvironment, SUPERVISOR } from "./programs.ts";
+import { makeRunFolder } from "./run-folder.ts";
 import { runLayout } from "./run-layout.ts";
 import { runningReport, type RuntimeReport } from "./runtime-report.ts";
 import { stopNativeRuntime, stopRecorded } from "./stop.ts";
@@ -107,7 +107,7 @@ async function isRunning(options: StartOptions): Promise<boolean> {
     options.report({ kind: "already_running", runDir: settings.runDir });
     return true;
   }
-  mkdirSync(settings.runDir, { recursive: true });
+  makeRunFolder(layout);
   const left = await stopRecorded(table, settings.stopTimeoutMs);
   if (left.length > 0) options.say(`stopped what an earlier run had left: ${left.join(", ")}`);
   mountBpffs();
