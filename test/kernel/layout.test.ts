@@ -82,7 +82,7 @@ const memberBytes: Readonly<Record<string, Readonly<Record<string, number>>>> = 
     unparsed: 8 * unparsedReasons.length,
   },
   pw_settings: { ipv6_prefix_mask_be: 16, listener_lookup: 1, reserved: 3, thin_above_bytes: 4 },
-  pw_live: { enforce: 4, set: 4, set_after: 4, allow_changes: 4, until_ns: 8 },
+  pw_live: { enforce: 4, set: 4, set_after: 4, allow_changes: 4, until_ns: 8, list_us: 8 },
 };
 
 describe.each(structs)(

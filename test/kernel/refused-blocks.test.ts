@@ -1,6 +1,6 @@
 /** What enforcer does when the kernel refuses to write a block for a reason that may go by itself. */
 import { BpfError, BpfMap } from "@packetwatch/bpf";
-import { type BlockVerdict, encodeVerdict, verdictSubject } from "@packetwatch/contracts";
+import { encodeVerdict, type Verdict, verdictSubject } from "@packetwatch/contracts";
 import { parsePrefix } from "@packetwatch/net";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { Enforcer } from "../../services/enforcer/src/enforcer.ts";
@@ -8,7 +8,7 @@ import { createOperatorSettings } from "../../services/enforcer/src/operator-set
 import { Cleanup } from "../support/cleanup.ts";
 import { pinMaps } from "../support/pinned-maps.ts";
 import type { PinnedPacketwatch } from "../support/pinned-packetwatch.ts";
-import { blockVerdict, timedBlockVerdict } from "../support/published-verdicts.ts";
+import { blockVerdict, timedBlockVerdict, unblockVerdict } from "../support/published-verdicts.ts";
 
 const cleanup = new Cleanup();
 let enforcer: Enforcer;
@@ -63,7 +63,19 @@ function outOfMemory(completed?: number): BpfError {
   });
 }
 
-function take(verdict: BlockVerdict): void {
+/** The kernel's word where another holds the lock of the entry's bucket. */
+function bucketIsBusy(): BpfError {
+  return new BpfError({
+    code: "SYSCALL",
+    operation: "delete from",
+    subject: "map blocked",
+    errnoName: "EBUSY",
+    reason: "Device or resource busy",
+    hint: "try again",
+  });
+}
+
+function take(verdict: Verdict): void {
   const subject = verdictSubject(parsePrefix(verdict.source));
   const payload = encodeVerdict(verdict);
   enforcer.take({ subject, payload, sequence: ++sequence, markerReason: undefined });
@@ -119,4 +131,32 @@ it("an end that can't be written doesn't keep a lift waiting", () => {
   expect(blocked("192.0.2.2")).toBeUndefined();
   enforcer.tend();
   expect(blocked("192.0.2.1")?.expiresNs).toBeGreaterThan(0n);
+});
+
+it("a lift that finds the map busy is counted as refused, and done with the next tending", () => {
+  take(blockVerdict("192.0.2.1"));
+  completeLists();
+  vi.spyOn(BpfMap.prototype, "delete").mockImplementationOnce(() => {
+    throw bucketIsBusy();
+  });
+  told.length = 0;
+  take(unblockVerdict("192.0.2.1"));
+  expect(told).toEqual(["1 refused: EBUSY", "192.0.2.1 failed"]);
+  expect(blocked("192.0.2.1")).toBeDefined();
+  enforcer.tend();
+  expect(blocked("192.0.2.1")).toBeUndefined();
+});
+
+it("a list whose lifts find the map busy is followed to its end with the next tending", () => {
+  for (const source of ["192.0.2.1", "192.0.2.2"]) pinned.maps.block(source);
+  take(blockVerdict("192.0.2.3"));
+  vi.spyOn(BpfMap.prototype, "deleteBatch").mockImplementationOnce(() => {
+    throw bucketIsBusy();
+  });
+  completeLists();
+  expect(blocked("192.0.2.1")).toBeDefined();
+  expect(blocked("192.0.2.3")).toBeDefined();
+  enforcer.tend();
+  for (const source of ["192.0.2.1", "192.0.2.2"]) expect(blocked(source)).toBeUndefined();
+  expect(blocked("192.0.2.3")).toBeDefined();
 });

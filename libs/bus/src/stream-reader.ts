@@ -56,6 +56,8 @@ export type StreamReaderOptions = {
    * the stream had taken by then, delivered or not; 0 if it never held one.
    */
   readonly onCaughtUp?: (streamSequence: number) => void;
+  /** Called before what a (re)start delivers, with the time at which the stream was made: microseconds since the epoch. */
+  readonly onOpened?: (createdUs: number) => void;
   /**
    * Called when the stream was made anew or has gone back, and what it held is
    * gone. Then all that it holds now is delivered, or the last of each subject
@@ -224,6 +226,7 @@ export class StreamReader {
   ): Promise<string | undefined> {
     const { bus, prefetch, start } = this.#options;
     this.#streamSequence = stream.state.last_seq;
+    this.#tell(() => this.#options.onOpened?.(Date.parse(stream.created) * 1000));
     this.#trouble.end();
     this.#heardMs = Date.now();
     // So that nothing is missed that comes between an interruption and the first message. Without

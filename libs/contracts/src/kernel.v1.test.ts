@@ -103,18 +103,26 @@ describe("bytes are those of bpf/packetwatch.h", () => {
     expect(hex(writeLive({ enforce: "on" }))).toBe(`01000000${nothingSet}`);
     expect(hex(writeLive({ enforce: "off" }))).toBe(`00000000${nothingSet}`);
     const trial = { enforce: "off", set: "on", setAfter: "off", untilNs: 0x0102n } as const;
-    const written = "000000000100000002000000000000000201000000000000";
+    const written = "0000000001000000020000000000000002010000000000000000000000000000";
     expect(hex(writeLive(trial))).toBe(written);
-    expect(readLive(writeLive(trial))).toEqual({ ...trial, allowChanges: 0 });
+    expect(readLive(writeLive(trial))).toEqual({ ...trial, allowChanges: 0, listUs: 0 });
     expect(writeLive({ enforce: "on" })).toHaveLength(LIVE_BYTES);
   });
 
   it("changes of the allow list are a number of 32 bits that begins anew", () => {
     const last = { ...readLive(writeLive({ enforce: "on" })), allowChanges: 0xffff_ffff };
-    expect(hex(writeLive(last))).toBe("010000000000000000000000ffffffff0000000000000000");
+    const written = `010000000000000000000000ffffffff${"00".repeat(16)}`;
+    expect(hex(writeLive(last))).toBe(written);
     expect(readLive(writeLive(last))).toEqual(last);
     const next = writeLive({ ...last, allowChanges: last.allowChanges + 1 });
     expect(readLive(next).allowChanges).toBe(0);
+  });
+
+  it("the time of the list lies behind the rest", () => {
+    const listUs = 1_800_000_000_000_000;
+    const written = writeLive({ enforce: "off", listUs });
+    expect(hex(written)).toBe(`${"00".repeat(24)}0080982817650600`);
+    expect(readLive(written).listUs).toBe(listUs);
   });
 
   it.each([3, 0xffff_ffff])(

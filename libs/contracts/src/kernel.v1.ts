@@ -111,8 +111,9 @@ export const liveLayout = {
   set_after: 8,
   allow_changes: 12,
   until_ns: 16,
+  list_us: 24,
 } as const;
-export const LIVE_BYTES = 24;
+export const LIVE_BYTES = 32;
 
 /** struct pw_settings, the read-only global `settings`. */
 export const SETTINGS_NAME = "settings";
@@ -285,6 +286,8 @@ export type Live = LiveSetting & {
   readonly enforce: "on" | "off";
   /** Another number, of 32 bits, whenever something was added to `allowed`, and after that. */
   readonly allowChanges: number;
+  /** When the verdict list was made that `blocked` is equal to, in microseconds since the Unix epoch; 0: unknown. */
+  readonly listUs: number;
 };
 
 export const NOTHING_SET: LiveSetting = { set: undefined, setAfter: undefined, untilNs: 0n };
@@ -292,6 +295,7 @@ export const NOTHING_SET: LiveSetting = { set: undefined, setAfter: undefined, u
 export function writeLive({
   enforce,
   allowChanges = 0,
+  listUs = 0,
   ...setting
 }: { enforce: Live["enforce"] } & Partial<Live>): Uint8Array {
   const bytes = new Uint8Array(LIVE_BYTES);
@@ -301,6 +305,7 @@ export function writeLive({
   view.setUint32(liveLayout.set_after, settingCodes.indexOf(setting.setAfter), true);
   view.setUint32(liveLayout.allow_changes, allowChanges, true);
   view.setBigUint64(liveLayout.until_ns, setting.untilNs ?? 0n, true);
+  view.setBigUint64(liveLayout.list_us, BigInt(listUs), true);
   return bytes;
 }
 
@@ -312,6 +317,7 @@ export function readLive(bytes: Uint8Array): Live {
     setAfter: settingOf(view.getUint32(liveLayout.set_after, true)),
     allowChanges: view.getUint32(liveLayout.allow_changes, true),
     untilNs: view.getBigUint64(liveLayout.until_ns, true),
+    listUs: Number(view.getBigUint64(liveLayout.list_us, true)),
   };
 }
 

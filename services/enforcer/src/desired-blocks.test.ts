@@ -30,15 +30,14 @@ function unblockOf(source: string): Verdict {
   };
 }
 
+const subjectOf = (source: string) => verdictSubject(parsePrefix(source));
+
 function createList() {
   const list = new DesiredBlocks();
   let sequence = 0;
   const apply = (verdict: Verdict, nowUs = NOW_US) =>
-    list.apply(verdictSubject(parsePrefix(verdict.source)), verdict, {
-      sequence: ++sequence,
-      nowUs,
-    });
-  const remove = (source: string) => list.remove(verdictSubject(parsePrefix(source)));
+    list.apply(subjectOf(verdict.source), verdict, { sequence: ++sequence, nowUs });
+  const remove = (source: string) => list.remove(subjectOf(source));
   const sources = () => [...list.values()].map(({ source }) => source).toSorted();
   return { list, apply, remove, sources };
 }
@@ -126,10 +125,47 @@ describe("the desired blocks", () => {
     for (const source of ["192.0.2.1", "192.0.2.2", "192.0.2.3"]) apply(blockOf(source));
     list.restart();
     apply(unblockOf("192.0.2.1"));
-    list.keep();
+    list.keep(() => true);
     apply(unblockOf("192.0.2.2"));
     apply(blockOf("192.0.2.4"));
     list.finish();
     expect(sources()).toEqual(["192.0.2.3", "192.0.2.4"]);
+    expect(list.leftovers).toBe(1);
+  });
+
+  it("of lists that were lost one after the other, only what the kernel holds is kept", () => {
+    const { list, apply, sources } = createList();
+    for (const held of ["192.0.2.1", "192.0.2.2", "192.0.2.3"]) {
+      apply(blockOf(held));
+      list.keep(({ source }) => source === held);
+      expect(sources()).toEqual([held]);
+    }
+    expect(list.leftovers).toBe(1);
+  });
+
+  it("leftovers stay however often the new list is read, until they are named, expire or are lifted", () => {
+    const { list, apply, remove, sources } = createList();
+    for (const source of ["192.0.2.1", "192.0.2.2", "192.0.2.3"]) apply(blockOf(source));
+    apply(blockOf("192.0.2.4", NOW_US + 10));
+    list.keep(() => true);
+    apply(blockOf("192.0.2.1"));
+    list.restart();
+    list.finish();
+    expect(sources()).toEqual(["192.0.2.2", "192.0.2.3", "192.0.2.4"]);
+    remove("192.0.2.2");
+    list.expire(NOW_US + 10);
+    apply(blockOf("192.0.2.3"));
+    expect(list.leftovers).toBe(0);
+  });
+
+  it("what the kernel holds of a list that was lost is taken in, and changes nothing that is known", () => {
+    const { list, apply, sources } = createList();
+    const known = apply(blockOf("192.0.2.1"));
+    const held = (source: string) => ({ ...known!.block, source, verdictId: "leftover" });
+    list.adopt(subjectOf("192.0.2.1"), held("192.0.2.1"));
+    list.adopt(subjectOf("192.0.2.2"), held("192.0.2.2"));
+    expect(sources()).toEqual(["192.0.2.1", "192.0.2.2"]);
+    expect(list.leftovers).toBe(1);
+    expect([...list.values()][0]?.verdictId).toBe(known?.block.verdictId);
   });
 });

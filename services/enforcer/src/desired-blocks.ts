@@ -21,15 +21,22 @@ export type Change =
 /**
  * The block list as the verdict stream has it: the last message of a subject
  * is the state of its source. Holds as much as the stream, which is bounded by
- * PW_MAX_VERDICTS, and what is left of one that was lost.
+ * PW_MAX_VERDICTS, and leftovers: what the kernel holds of lists that were
+ * lost, which is bounded by PW_BLOCKED_ENTRIES.
  */
 export class DesiredBlocks {
   readonly #blocks = new Map<string, DesiredBlock>();
   /** Subjects that have not come again since the list is read anew. */
   #awaited = new Set<string>();
+  /** Subjects that no message of this list has named. */
+  readonly #leftovers = new Set<string>();
 
   get size(): number {
     return this.#blocks.size;
+  }
+
+  get leftovers(): number {
+    return this.#leftovers.size;
   }
 
   values(): Iterable<DesiredBlock> {
@@ -46,6 +53,7 @@ export class DesiredBlocks {
     at: { sequence: number; nowUs: number },
   ): Change | undefined {
     this.#awaited.delete(subject);
+    this.#leftovers.delete(subject);
     if (verdict.kind === "unblock") {
       this.#blocks.delete(subject);
       return { kind: "lift", block: createBlock(verdict, at.sequence), verdictId: verdict.id };
@@ -74,14 +82,26 @@ export class DesiredBlocks {
     return changes;
   }
 
-  /** The list is read anew: what doesn't come again until finish() has left it. */
+  /** The list is read anew: what doesn't come again until finish() has left it. Leftovers were never in it. */
   restart(): void {
-    this.#awaited = new Set(this.#blocks.keys());
+    const subjects = [...this.#blocks.keys()];
+    this.#awaited = new Set(subjects.filter((subject) => !this.#leftovers.has(subject)));
   }
 
-  /** The list is gone: what it held stays until it expires or is lifted, whether it comes again or not. */
-  keep(): void {
+  /** The list is gone: of what it held, what the kernel holds stays until it expires or is lifted. */
+  keep(isHeld: (block: DesiredBlock) => boolean): void {
     this.#awaited.clear();
+    for (const [subject, block] of this.#blocks) {
+      if (isHeld(block)) this.#leftovers.add(subject);
+      else this.#forget(subject);
+    }
+  }
+
+  /** Takes in what the kernel holds of a list that is gone. */
+  adopt(subject: string, block: DesiredBlock): void {
+    if (this.#blocks.has(subject)) return;
+    this.#blocks.set(subject, block);
+    this.#leftovers.add(subject);
   }
 
   finish(): void {
@@ -92,8 +112,13 @@ export class DesiredBlocks {
   #lift(subject: string, verdictId: string): Change | undefined {
     const block = this.#blocks.get(subject);
     if (!block) return undefined;
-    this.#blocks.delete(subject);
+    this.#forget(subject);
     return { kind: "lift", block, verdictId };
+  }
+
+  #forget(subject: string): void {
+    this.#blocks.delete(subject);
+    this.#leftovers.delete(subject);
   }
 }
 

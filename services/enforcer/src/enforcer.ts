@@ -10,12 +10,14 @@ import {
   HOST_STATE_VERSION,
   isEnforcing,
   MAX_HOST_ALLOWED,
+  verdictSubject,
 } from "@packetwatch/contracts";
 import { formatAddress, formatPrefix, isIpv4, parsePrefix, type Prefix } from "@packetwatch/net";
 import { AllowList, type HostEntry } from "./allow-list.ts";
 import { type Change, type DesiredBlock, DesiredBlocks } from "./desired-blocks.ts";
 import { hostBlockOf } from "./host-block.ts";
 import { type AllowChange, HostMap, type Reconciled } from "./host-map.ts";
+import { leftoversOf } from "./leftovers.ts";
 import {
   allowedByOperators,
   decideEnforcement,
@@ -97,6 +99,8 @@ export class Enforcer {
   /** Whether a map that has refused blocks may take them now. */
   #mayHaveRoom = false;
   #sequence = 0;
+  /** When the verdict list was made that is read; 0 until that is known. */
+  #listUs = 0;
   #allowed = new AllowList([], []);
   #refusedAllowed = 0;
   #decision: EnforcementDecision = undecided;
@@ -162,6 +166,16 @@ export class Enforcer {
     this.followSettings();
     if (this.#sequence > 0) this.#reconcile([...this.#maps.values()], "start");
     this.#lifts.clear();
+    this.#rememberList();
+  }
+
+  /**
+   * A verdict list is read from here on, of which is known when it was made. A map that was last equal to another one
+   * holds what nobody has lifted: that list was lost while no enforcer ran.
+   */
+  followList(createdUs: number): void {
+    this.#listUs = createdUs;
+    for (const map of this.#maps.values()) this.#adoptLeftovers(map);
   }
 
   /** Too much of the verdict stream was missed: its list has to be read before anything is lifted. */
@@ -172,10 +186,11 @@ export class Enforcer {
 
   /**
    * The verdict stream was made anew, or has gone back: NATS has lost its disk, or a part of it. What is missing from
-   * the list was not lifted by anybody. What was known goes on to hold until it expires or is lifted one by one.
+   * the list was not lifted by anybody. What is blocked goes on to hold until it expires or is lifted one by one.
    */
   keepList(): void {
-    this.#desired.keep();
+    const maps = [...this.#maps.values()];
+    this.#desired.keep(({ prefix }) => maps.some((map) => map.blockOf(prefix) !== undefined));
     this.#awaitList();
   }
 
@@ -186,6 +201,7 @@ export class Enforcer {
     if (!this.#areListsRead) return;
     for (const change of this.#desired.expire(wallUs())) this.#apply(change, this.#sequence);
     this.#fillRoom();
+    this.#rememberList();
   }
 
   /** What the kernel of this host holds of a source. */
@@ -290,7 +306,23 @@ export class Enforcer {
     this.#mentioned.delete(name);
     this.#maps.set(name, map);
     this.#followOn(map, this.#allowed);
+    this.#adoptLeftovers(map);
     if (this.#areListsRead && this.#sequence > 0) this.#reconcile([map], "new_maps");
+  }
+
+  #adoptLeftovers(map: HostMap): void {
+    const { listUs } = map;
+    if (listUs === 0 || this.#listUs === 0 || listUs === this.#listUs) return;
+    const { ipv6SourceBits } = this.#options;
+    for (const block of leftoversOf(map, ipv6SourceBits)) {
+      this.#desired.adopt(verdictSubject(block.prefix), block);
+    }
+  }
+
+  /** Not while there are leftovers: the next enforcer has to know them, too. */
+  #rememberList(): void {
+    if (!this.#areListsRead || this.#sequence === 0 || this.#desired.leftovers > 0) return;
+    for (const map of this.#maps.values()) map.rememberList(this.#listUs);
   }
 
   #followOn(map: HostMap, before: AllowList): void {
@@ -384,20 +416,15 @@ export class Enforcer {
     const toBootNs = createToBootNs();
     let action: Applied["action"] = change.kind === "lift" ? "lifted" : "blocked";
     for (const map of this.#maps.values()) {
-      if (change.kind === "lift") map.lift(change.block);
-      else if (!this.#block(map, change.block, toBootNs)) action = "failed";
+      const { block } = change;
+      const refusal = change.kind === "lift" ? map.lift(block) : map.block(block, toBootNs);
+      if (refusal === undefined) continue;
+      action = "failed";
+      this.#noteRefusal(map, refusal);
+      this.#options.events.onRefused(map.interfaceName, 1, refusal);
     }
     if (change.kind === "lift") this.#mayHaveRoom = true;
     this.#options.events.onApplied(this.#applied(change, action, sequence));
-  }
-
-  /** False where the kernel refused it. */
-  #block(map: HostMap, block: DesiredBlock, toBootNs: (wallUs: number) => bigint): boolean {
-    const refusal = map.block(block, toBootNs);
-    if (refusal === undefined) return true;
-    this.#noteRefusal(map, refusal);
-    this.#options.events.onRefused(map.interfaceName, 1, refusal);
-    return false;
   }
 
   #applied(change: Change, action: Applied["action"], sequence: number): Applied {

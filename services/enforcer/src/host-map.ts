@@ -18,7 +18,7 @@ import {
   writeLive,
   writeSourceKey,
 } from "@packetwatch/contracts";
-import { formatAddress, formatPrefix, type Prefix } from "@packetwatch/net";
+import { type AddressWords, formatAddress, formatPrefix, type Prefix } from "@packetwatch/net";
 import type { DesiredBlock } from "./desired-blocks.ts";
 
 /** What a reconcile wrote and removed. */
@@ -118,8 +118,26 @@ export class HostMap {
     return bytes && readBlock(bytes);
   }
 
-  lift(block: DesiredBlock): void {
-    this.#blocked.delete(writeSourceKey(block.prefix.words));
+  /** Lifts a block; gives why the kernel refused it. */
+  lift(block: DesiredBlock): BpfError | undefined {
+    return refusalOf(() => void this.#blocked.delete(writeSourceKey(block.prefix.words)));
+  }
+
+  /** All that is blocked: the words of its keys, and when it ends. */
+  *blocks(): Generator<{ readonly words: AddressWords; readonly expiresNs: bigint }> {
+    for (const { key, value } of this.#blocked.entries()) {
+      yield { words: readSourceKey(key), expiresNs: readBlock(value).expiresNs };
+    }
+  }
+
+  /** When the verdict list was made that the blocks were last equal to; 0: unknown. */
+  get listUs(): number {
+    return this.readLive().listUs;
+  }
+
+  rememberList(listUs: number): void {
+    const live = this.readLive();
+    if (live.listUs !== listUs) this.#live.update(onlyKey, writeLive({ ...live, listUs }));
   }
 
   /** Makes the block map what is desired: adds, refreshes what differs, removes what is no longer wanted. */
@@ -141,15 +159,17 @@ export class HostMap {
       }
     }
     // First, so that a full map has room for what is missing.
-    this.#blocked.deleteBatch(Buffer.concat([...actual.values()].map(({ key }) => key)));
+    const unwanted = Buffer.concat([...actual.values()].map(({ key }) => key));
+    const kept = refusalOf(() => void this.#blocked.deleteBatch(unwanted));
     const failure = this.#add(missing, toBootNs);
     const added = failure ? (failure.completed ?? 0) : missing.length;
     return {
       added: missing.slice(0, added),
       refreshed,
-      removed: [...actual.keys()],
+      // Which of them are gone shows when the others are tried again.
+      removed: kept ? [] : [...actual.keys()],
       refused: [...stale, ...missing.slice(added)],
-      refusal: failure ?? refusal,
+      refusal: failure ?? kept ?? refusal,
     };
   }
 
@@ -230,7 +250,7 @@ export class HostMap {
   }
 }
 
-/** Why the kernel refused to write what it may take later: the map is full, or memory is short, as it isn't preallocated. */
+/** Why the kernel refused what it may take later: the map is full or busy, or memory is short, as it isn't preallocated. */
 function refusalOf(write: () => void): BpfError | undefined {
   try {
     write();

@@ -49,6 +49,7 @@ await runService("enforcer", async ({ config, logger, scope, health, fail }) => 
       filter: subjects.everyVerdict,
       start: { kind: "last_per_subject" },
       prefetch: VERDICT_PREFETCH,
+      onOpened: (createdUs) => enforcer.followList(createdUs),
       onMessage: (message) => enforcer.take(message),
       onCaughtUp: (streamSequence) => enforcer.completeList("verdicts", streamSequence),
       onStreamLost: () => enforcer.keepList(),

@@ -254,6 +254,38 @@ describe("an enforcer that was cut off from NATS", () => {
   );
 });
 
+it("an enforcer that starts with a list that was made anew keeps what is blocked, however often it starts", async () => {
+  const pinned = await startCapture();
+  const timed = timedBlockVerdict("192.0.2.3", 600);
+  await publishVerdicts(bus, [blockVerdict("192.0.2.1"), blockVerdict("192.0.2.2"), timed]);
+  await startEnforcer();
+  await untilBlocked(pinned, "192.0.2.3");
+  const isRemembered = () => pinned.maps.live().listUs > 0;
+  await waitUntil(isRemembered, { timeoutMs: TIMEOUT_MS, what: "the list to be remembered" });
+
+  await host.kill("enforcer");
+  await fleet.nats.restart({ store: "lost" });
+  await waitUntil(() => bus.reconnects() === 1, { timeoutMs: TIMEOUT_MS, what: "NATS" });
+  await provisionStreams(bus, testStreams());
+  await publishVerdict(bus, blockVerdict("192.0.2.4"));
+  await startEnforcer();
+  await untilBlocked(pinned, "192.0.2.4");
+  for (const source of ["192.0.2.1", "192.0.2.2", "192.0.2.3"]) {
+    expect(pinned.maps.blockOf(source)).toBeDefined();
+  }
+  const { expiresNs = 0n } = pinned.maps.blockOf("192.0.2.3") ?? {};
+  const offNs = distanceNs(expiresNs, remainingSeconds(timed.expiresUs));
+  expect(offNs).toBeLessThan(EXPIRY_TOLERANCE_NS);
+
+  await publishVerdict(bus, unblockVerdict("192.0.2.1"));
+  await untilLifted(pinned, "192.0.2.1");
+  await host.kill("enforcer");
+  await startEnforcer();
+  expect(pinned.maps.blockOf("192.0.2.2")).toBeDefined();
+  await publishVerdict(bus, unblockVerdict("192.0.2.2"));
+  await untilLifted(pinned, "192.0.2.2");
+});
+
 it("an enforcer that has lost its maps fills the new ones", async () => {
   await startCapture();
   const timed = timedBlockVerdict("192.0.2.2", 600);
