@@ -130,7 +130,8 @@ struct pw_live {
 	/* Another number whenever something was added to `allowed`, and after that. */
 	__u32 allow_changes;
 	__u64 until_ns; /* CLOCK_BOOTTIME; 0 = for ever */
-	/* When the list was made that `blocked` is equal to; microseconds since 1970, 0 = unknown. Not read here. */
+	/* When the list was made that `blocked` is equal to; microseconds since 1970, 0 = unknown.
+	 * Not read here. */
 	__u64 list_us;
 };
 _Static_assert(sizeof(struct pw_live) == 32, "live is 32 bytes");
