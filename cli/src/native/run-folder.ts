@@ -5,12 +5,12 @@ import { SUPERVISOR } from "./programs.ts";
 import type { RunLayout } from "./run-layout.ts";
 
 /** Makes the folder that the native runtime writes to, with that of its logs. Throws NativeError: RUN_DIR. */
-export function makeRunFolder({ runDir, logFile }: RunLayout): void {
+export function makeRunFolder(layout: RunLayout): void {
   try {
-    makeWithParents(path.dirname(logFile(SUPERVISOR)));
+    makeWithParents(path.dirname(layout.logFile(SUPERVISOR)));
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
-    const detail = `make ${runDir}: ${code}; set PW_RUN_DIR to a folder that root can write to`;
+    const detail = `make ${layout.runDir}: ${code}; set PW_RUN_DIR to a folder that root can write to`;
     throw new NativeError("RUN_DIR", detail, { cause });
   }
 }
