@@ -289,17 +289,25 @@ export class StreamReader {
   }
 }
 
-function toStreamMessage({ subject, data, headers, info }: JsMsg): StreamMessage {
+// Headers are parsed when they are first asked for, which costs as much as all the rest here.
+function toStreamMessage(message: JsMsg): StreamMessage {
+  const { subject, data, info } = message;
   return {
     subject,
     payload: data,
-    messageId: headers?.get("Nats-Msg-Id") ?? "",
+    get messageId() {
+      return message.headers?.get("Nats-Msg-Id") ?? "";
+    },
     sequence: info.streamSequence,
     storedUs: Math.round(info.timestampNanos / 1000),
     pending: info.pending,
-    // What NATS writes in place of an expired message, and what its KV client writes on delete.
-    markerReason: headers?.get("Nats-Marker-Reason") || headers?.get("KV-Operation") || undefined,
+    markerReason: data.length === 0 ? markerReasonOf(message) : undefined,
   };
+}
+
+/** What NATS writes in place of an expired message, and what its KV client writes on delete; both are empty. */
+function markerReasonOf({ headers }: JsMsg): string | undefined {
+  return headers?.get("Nats-Marker-Reason") || headers?.get("KV-Operation") || undefined;
 }
 
 /** A time in which the stream can't be read: how long to wait for the next try, and what to say when. */

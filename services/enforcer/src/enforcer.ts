@@ -429,8 +429,8 @@ export class Enforcer {
 
   #applied(change: Change, action: Applied["action"], sequence: number): Applied {
     const { block } = change;
-    const isSpared = action === "blocked" && this.#allowed.covers(block.prefix);
     const appliedUs = wallUs();
+    const isSpared = action === "blocked" && this.#allowed.covers(block.prefix);
     const isReaction = change.kind === "block" && block.decidingUs !== undefined;
     return {
       version: APPLIED_VERSION,
@@ -461,7 +461,11 @@ function wallUs(): number {
   return Number(realTimeNs() / 1000n);
 }
 
+/** The clocks are compared when it is first called: most blocks have no end. */
 function createToBootNs(): (wallUs: number) => bigint {
-  const { offsetNs } = sampleClockOffset(1);
-  return (wallUs) => BigInt(wallUs) * 1000n - offsetNs;
+  let offsetNs: bigint | undefined;
+  return (wallUs) => {
+    offsetNs ??= sampleClockOffset(1).offsetNs;
+    return BigInt(wallUs) * 1000n - offsetNs;
+  };
 }

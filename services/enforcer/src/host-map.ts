@@ -106,10 +106,14 @@ export class HostMap {
   /** Blocks a source, or changes its expiry and keeps what was counted; gives why the kernel refused it. */
   block(block: DesiredBlock, toBootNs: ToBootNs): BpfError | undefined {
     const key = writeSourceKey(block.prefix.words);
-    const present = this.#blocked.lookup(key);
-    const counted = present ? readBlock(present) : { dropped: 0n, firstDropNs: 0n };
-    const value = writeBlock({ ...counted, expiresNs: expiryOf(block, toBootNs) });
-    return refusalOf(() => void this.#blocked.update(key, value));
+    const expiresNs = expiryOf(block, toBootNs);
+    const fresh = writeBlock({ ...nothingCounted, expiresNs });
+    return refusalOf(() => {
+      if (this.#blocked.update(key, fresh, "noexist")) return;
+      const present = this.#blocked.lookup(key);
+      const counted = present ? readBlock(present) : nothingCounted;
+      this.#blocked.update(key, writeBlock({ ...counted, expiresNs }));
+    });
   }
 
   /** What the map holds of a source; undefined where it holds nothing. */
@@ -243,7 +247,7 @@ export class HostMap {
     const keys = Buffer.concat(blocks.map(({ prefix }) => writeSourceKey(prefix.words)));
     const values = Buffer.concat(
       blocks.map((block) =>
-        writeBlock({ expiresNs: expiryOf(block, toBootNs), dropped: 0n, firstDropNs: 0n }),
+        writeBlock({ ...nothingCounted, expiresNs: expiryOf(block, toBootNs) }),
       ),
     );
     return refusalOf(() => this.#blocked.updateBatch(keys, values));
@@ -274,6 +278,8 @@ const heldMaps = ["blocked", "allowed", "live"] as const;
 type HeldMap = (typeof heldMaps)[number];
 
 const onlyKey = new Uint8Array(4);
+
+const nothingCounted = { dropped: 0n, firstDropNs: 0n } as const;
 
 const expectations = {
   blocked: { type: "hash", keySize: SOURCE_KEY_BYTES, valueSize: BLOCK_BYTES },

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { jetstreamManager } from "@nats-io/jetstream";
+import { headers } from "@nats-io/transport-node";
 import { type Bus, connectBus, provisionStreams, type StartPosition } from "@packetwatch/bus";
 import { holdsFor, waitUntil, within } from "../../support/eventually.ts";
 import { type NatsServer, startNats } from "../../support/nats.ts";
@@ -187,6 +188,20 @@ describe("what is delivered", () => {
     expect(message?.storedUs).toBeGreaterThanOrEqual(beforeUs);
     expect(message?.storedUs).toBeLessThanOrEqual(afterUs);
     expect(reader.reader.lastSequence).toBe(1);
+  });
+
+  test("a message carries its id, and only an empty one is the mark of what has left", async () => {
+    const deleted = headers();
+    deleted.set("KV-Operation", "DEL");
+    await bus.jetstream.publish("s.a", "", { headers: deleted });
+    await bus.jetstream.publish("s.a", "payload", { headers: deleted, msgID: "id" });
+    const reader = read({ kind: "all" });
+    await reader.caughtUp();
+    await reader.close();
+    expect(reader.messages).toMatchObject([
+      { messageId: "", markerReason: "DEL" },
+      { messageId: "id", markerReason: undefined },
+    ]);
   });
 
   test("pending is what the stream still holds behind a message, and the reader's lag", async () => {
