@@ -1,5 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { durationArgument, formatDuration, parseDuration } from "./duration.ts";
+import {
+  durationArgument,
+  formatDuration,
+  longDurationArgument,
+  parseDuration,
+} from "./duration.ts";
 
 describe("a length of time", () => {
   it.each([
@@ -24,6 +29,18 @@ describe("a length of time", () => {
       expect(() => durationArgument(text)).toThrow("such as 90s, 10m");
     },
   );
+
+  it.each([
+    ["1s", 1],
+    ["30d", 2_592_000],
+    ["3650d", 315_360_000],
+  ])("what no timer waits for may be %j", (text, seconds) => {
+    expect(longDurationArgument(text)).toBe(seconds);
+  });
+
+  it.each(["0", "999ms", "3651d", "soon"])("what no timer waits for can't be %j", (text) => {
+    expect(() => longDurationArgument(text)).toThrow("It is a time from 1s to 3650d, such as");
+  });
 
   it.each([
     [0.25, "0.25s"],

@@ -27,6 +27,19 @@ export function durationArgument(text: string): number {
   throw new InvalidArgumentError("It is a time up to 20d, such as 90s, 10m, 1.5h or 2d.");
 }
 
+/** As PW_BLOCK_TTL. */
+const MAX_LONG_SECONDS = 10 * 365 * 86_400;
+
+/** For options that no timer waits for, such as the end of a block: seconds, or commander's error. */
+export function longDurationArgument(text: string): number {
+  const seconds = parseDuration(text) ?? 0;
+  if (seconds >= 1 && seconds <= MAX_LONG_SECONDS) return seconds;
+  const longest = formatDuration(MAX_LONG_SECONDS);
+  throw new InvalidArgumentError(
+    `It is a time from 1s to ${longest}, such as 90s, 10m, 1.5h or 30d.`,
+  );
+}
+
 /** `2h 5m`, `1m 30s`, `0.25s`: the two largest units. */
 export function formatDuration(seconds: number): string {
   if (seconds < 1) return `${Number(seconds.toFixed(3))}s`;

@@ -8,7 +8,7 @@ import {
   type Prefix,
 } from "@packetwatch/net";
 import { type Command, InvalidArgumentError } from "commander";
-import { durationArgument } from "../duration.ts";
+import { longDurationArgument } from "../duration.ts";
 import { jsonOption, timeoutOption } from "../options.ts";
 import { addAllowed } from "./add-allowed.ts";
 import { checkAllowed } from "./check-allowed.ts";
@@ -51,7 +51,7 @@ function addCommand(allow: Command, from: Environment): void {
     .option(
       "--ttl <time>",
       "how long, such as 90s, 10m, 2h or 7d; default: until removed",
-      durationArgument,
+      longDurationArgument,
     )
     .option("--force", "allow even what is so wide that hardly anybody is left to block")
     .addOption(timeoutOption())

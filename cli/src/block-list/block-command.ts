@@ -2,9 +2,11 @@
 import type { Bus } from "@packetwatch/bus";
 import { longestWindowSeconds } from "@packetwatch/detection";
 import { type Environment, environment, loadConfig } from "@packetwatch/config";
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { formatAddress } from "@packetwatch/net";
+import { type Command, Option } from "commander";
+import { type ReadCovering, readCovering } from "../allow/read-covering.ts";
 import { CliError } from "../cli-error.ts";
-import { formatDuration, parseDuration } from "../duration.ts";
+import { longDurationArgument } from "../duration.ts";
 import { askHosts } from "../fleet/ask-hosts.ts";
 import { listNames } from "../hosts/effect.ts";
 import { HostWatch } from "../hosts/host-watch.ts";
@@ -12,11 +14,8 @@ import { jsonOption, timeoutOption, waitMsOf, waitOptions } from "../options.ts"
 import { applyVerdicts } from "./apply-verdicts.ts";
 import { createBlock, decide } from "./operator-verdict.ts";
 import { printEffect } from "./print-effect.ts";
-import { MAX_SOURCES, sourcesOf } from "./sources.ts";
+import { addressWithinSource, MAX_SOURCES, sourcesOf } from "./sources.ts";
 import { withBus } from "./with-bus.ts";
-
-/** As PW_BLOCK_TTL. */
-const MAX_TTL_SECONDS = 10 * 365 * 86_400;
 
 type BlockFlags = {
   readonly ttl?: number;
@@ -35,7 +34,7 @@ export function blockCommand(program: Command, from: Environment = environment):
     .description("block a source on every host, and wait until they have done it")
     .addOption(
       new Option("--ttl <time>", "block it for so long, such as 10m, 2h or 30d").argParser(
-        ttlArgument,
+        longDurationArgument,
       ),
     )
     .option("--reason <text>", "kept with the verdict, for others to read")
@@ -67,25 +66,20 @@ Examples:
   packetwatch block 2001:db8::7                blocks 2001:db8::/64
 `;
 
-function ttlArgument(text: string): number {
-  const seconds = parseDuration(text) ?? 0;
-  if (seconds >= 1 && seconds <= MAX_TTL_SECONDS) return seconds;
-  const longest = formatDuration(MAX_TTL_SECONDS);
-  throw new InvalidArgumentError(
-    `It is a time from 1s to ${longest}, such as 90s, 10m, 1.5h or 30d.`,
-  );
-}
-
 async function block(text: string, flags: BlockFlags, from: Environment): Promise<void> {
   const config = loadConfig("cli", from);
   const sources = sourcesOf(text, config.ipv6SourceBits);
+  const address = addressWithinSource(text, config.ipv6SourceBits);
   const decision = decide({ config, from, reason: flags.reason });
   const verdicts = sources.map((source) => createBlock(source, decision, flags.ttl));
   const timeoutMs = flags.timeout * 1000;
   const work = async (bus: Bus) => {
     const hosts = await HostWatch.open(bus, timeoutMs);
     try {
-      if (!flags.force) await requireBlockable({ bus, hosts: hosts.liveNames, sources });
+      if (!flags.force) {
+        await requireBlockable({ bus, hosts: hosts.liveNames, sources });
+        if (address) await requireNotAllowed({ bus, address, hosts: hosts.live, timeoutMs });
+      }
       return await applyVerdicts({
         bus,
         verdicts,
@@ -114,8 +108,19 @@ async function requireBlockable({ bus, hosts, sources }: Question): Promise<void
     answers.filter(({ blocks }) => blocks.get(source)?.allowed).map(({ host }) => host);
   const allowed = sources.filter((source) => isAllowed(source).length > 0);
   if (allowed.length === 0) return;
-  const where = listNames([...new Set(allowed.flatMap(isAllowed))].sort());
+  const where = [...new Set(allowed.flatMap(isAllowed))].sort();
+  throw allowedError(allowed, where);
+}
+
+/** Of an IPv6 source one address may be allowed, and it is the one that was named. Throws CliError: ALLOWED. */
+async function requireNotAllowed(options: ReadCovering): Promise<void> {
+  const rows = await readCovering(options);
+  const where = [...new Set(rows.flatMap(({ hosts }) => hosts))].sort();
+  if (where.length > 0) throw allowedError([formatAddress(options.address)], where);
+}
+
+function allowedError(allowed: readonly string[], where: readonly string[]): CliError {
   const verb = allowed.length === 1 ? "is" : "are";
-  const detail = `${listNames(allowed)} ${verb} allow-listed on ${where}, where nothing of it would be dropped; --force blocks it on the other hosts`;
-  throw new CliError("ALLOWED", detail);
+  const detail = `${listNames(allowed)} ${verb} allow-listed on ${listNames(where)}, where nothing of it would be dropped; --force blocks it on the other hosts`;
+  return new CliError("ALLOWED", detail);
 }

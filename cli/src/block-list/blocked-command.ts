@@ -5,7 +5,7 @@ import type { BlockVerdict } from "@packetwatch/contracts";
 import { formatPrefix, type Prefix } from "@packetwatch/net";
 import { type Command, Option } from "commander";
 import { CliError } from "../cli-error.ts";
-import { durationArgument } from "../duration.ts";
+import { longDurationArgument } from "../duration.ts";
 import { askHosts, type HostAnswers } from "../fleet/ask-hosts.ts";
 import { dryHostsOf } from "../hosts/dry-hosts.ts";
 import { describeSilence, listNames } from "../hosts/effect.ts";
@@ -45,7 +45,7 @@ export function blockedCommand(program: Command, from: Environment = environment
     .addOption(new Option("--rule <rule>", "only blocks by this rule").choices(rules))
     .addOption(
       new Option("--since <time>", "only blocks of the last so long, such as 10m").argParser(
-        durationArgument,
+        longDurationArgument,
       ),
     )
     .addOption(

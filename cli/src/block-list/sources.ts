@@ -26,6 +26,12 @@ export function sourceOf(text: string, ipv6Bits: number): Prefix {
   return isWholeIpv6 ? createPrefix(prefix.words, ipv6Bits) : prefix;
 }
 
+/** The address, where the text names one that is only a part of its source: an allow entry may cover it alone. */
+export function addressWithinSource(text: string, ipv6Bits: number): AddressWords | undefined {
+  const { words, bits } = parsePrefix(text);
+  return bits === WHOLE_BITS && !isIpv4(words) && ipv6Bits < WHOLE_BITS ? words : undefined;
+}
+
 /** Every source in an address or CIDR, in order; throws AddressError, CliError: BAD_SOURCE. */
 export function sourcesOf(text: string, ipv6Bits: number): readonly string[] {
   const prefix = sourceOf(text, ipv6Bits);

@@ -3,12 +3,20 @@ import { type Bus, readStreamState } from "@packetwatch/bus";
 import { type Config, type Environment, environment, loadConfig } from "@packetwatch/config";
 import { streamNames, synSubject, type Verdict, verdictSubject } from "@packetwatch/contracts";
 import { rulesFromConfig, type VerdictMark } from "@packetwatch/detection";
-import { formatPrefix, isIpv4, type Prefix, shardOf } from "@packetwatch/net";
+import {
+  type AddressWords,
+  formatAddress,
+  formatPrefix,
+  isIpv4,
+  type Prefix,
+  shardOf,
+} from "@packetwatch/net";
 import type { Command } from "commander";
+import { type ReadCovering, readCovering } from "../allow/read-covering.ts";
 import { blockedRows } from "../block-list/blocked-row.ts";
 import { readBreaker } from "../breaker/read-breaker.ts";
 import { readBlockList } from "../block-list/read-block-list.ts";
-import { sourceOf } from "../block-list/sources.ts";
+import { addressWithinSource, sourceOf } from "../block-list/sources.ts";
 import { withBus } from "../block-list/with-bus.ts";
 import { CliError } from "../cli-error.ts";
 import { askHosts } from "../fleet/ask-hosts.ts";
@@ -20,7 +28,7 @@ import { jsonOption, timeoutOption } from "../options.ts";
 import { jsonText } from "../printable.ts";
 import { Rejections } from "../tail/rejections.ts";
 import { complain, print } from "../terminal.ts";
-import { createExplanation, type Explanation } from "./explanation.ts";
+import { createExplanation, type ExplainedAddress, type Explanation } from "./explanation.ts";
 import { jsonExplanation } from "./json-explanation.ts";
 import { renderExplanation } from "./render-explanation.ts";
 import { ruleDistances } from "./rule-distance.ts";
@@ -61,9 +69,10 @@ Examples:
 async function explain(text: string, flags: ExplainFlags, from: Environment): Promise<void> {
   const config = loadConfig("cli", from);
   const source = oneSource(text, config.ipv6SourceBits);
+  const address = addressWithinSource(text, config.ipv6SourceBits);
   const timeoutMs = flags.timeout * 1000;
   const rejections = new Rejections();
-  const work = (bus: Bus) => gather({ bus, source, config, timeoutMs, rejections });
+  const work = (bus: Bus) => gather({ bus, source, address, config, timeoutMs, rejections });
   const explanation = await withBus({ config, command: "explain", timeoutMs, work });
   print(flags.json ? jsonText(jsonExplanation(explanation)) : renderExplanation(explanation));
   const rejected = rejections.describe();
@@ -80,6 +89,8 @@ function oneSource(text: string, ipv6SourceBits: number): Prefix {
 type Gather = {
   readonly bus: Bus;
   readonly source: Prefix;
+  /** The address that was named, where it is only a part of its source. */
+  readonly address: AddressWords | undefined;
   readonly config: Config<"cli">;
   readonly timeoutMs: number;
   readonly rejections: Rejections;
@@ -127,7 +138,7 @@ function judgeOf(detectors: readonly HeardDetector[], shard: number): HeardDetec
 }
 
 async function readHosts(
-  { bus, source, timeoutMs }: Gather,
+  { bus, source, address, timeoutMs }: Gather,
   block: Parameters<typeof blockedRows>[0][number] | undefined,
 ) {
   const name = formatPrefix(source);
@@ -145,10 +156,17 @@ async function readHosts(
       const none = { host, state: "waiting" as const, dropped: 0, firstDropUs: null };
       return Object.assign({ isAllowed: blocks.get(name)?.allowed ?? false }, held ?? none);
     });
-    return { onHosts, unanswered, silent: hosts.silent };
+    const explained =
+      address && (await explainAddress({ bus, address, hosts: hosts.live, timeoutMs }));
+    return { onHosts, unanswered, silent: hosts.silent, address: explained };
   } finally {
     hosts.close();
   }
+}
+
+async function explainAddress(options: ReadCovering): Promise<ExplainedAddress> {
+  const allowedBy = await readCovering(options);
+  return { address: formatAddress(options.address), allowedBy, hosts: options.hosts.length };
 }
 
 async function readAttempts({ bus, source, timeoutMs, rejections }: Gather) {

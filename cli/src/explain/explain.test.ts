@@ -132,6 +132,7 @@ const onHost = (host: string, isAllowed: boolean) =>
 function explanationOf(changes: Partial<ExplanationParts> = {}) {
   return createExplanation({
     source: "192.0.2.56",
+    address: undefined,
     nowUs: TIME_US + 60 * SECOND_US,
     block: undefined,
     onHosts: [onHost("host-a", false)],
@@ -149,6 +150,24 @@ function explanationOf(changes: Partial<ExplanationParts> = {}) {
 
 describe("an explanation", () => {
   const block = blockOf();
+
+  it("of one address of a source says what allows that address, whatever becomes of the source", () => {
+    const source = "2001:db8::/64";
+    const row = { prefix: "2001:db8::7", reasons: ["variable"], hosts: ["host-a"] } as const;
+    const address = { address: "2001:db8::7", allowedBy: [row], hosts: 1 };
+    const explanation = explanationOf({ source, block: { ...block, source }, address });
+    const text = renderExplanation(explanation);
+    expect(text).toMatch(/^2001:db8::\/64 is blocked on 1\/1 host/);
+    expect(text).toMatch(
+      /^Address +2001:db8::7 itself is allow-listed.*\n +2001:db8::7 \(PW_ALLOW\) on all 1$/m,
+    );
+    expect(jsonExplanation(explanation)).toMatchObject({
+      address: { address: "2001:db8::7", entries: [{ prefix: "2001:db8::7" }] },
+    });
+    const nobody = { ...address, allowedBy: [] };
+    expect(renderExplanation(explanationOf({ source, address: nobody }))).not.toContain("Address");
+  });
+
   it("of a blocked source says by which rule, on what evidence, and what hosts did", () => {
     const applied = {
       version: 1 as const,

@@ -1,5 +1,6 @@
 /** What is known of one source, put together. Pure. */
 import type { Alert, Applied, BlockVerdict, BreakerMessage, Verdict } from "@packetwatch/contracts";
+import type { AllowedRow } from "../allow/allowed-rows.ts";
 import type { BlockOnHost } from "../block-list/blocked-row.ts";
 import type { SilentHost } from "../hosts/effect.ts";
 import type { RuleDistance } from "./rule-distance.ts";
@@ -16,6 +17,14 @@ export type HostPart = BlockOnHost & {
   readonly appliedUs: number | null;
 };
 
+/** One address of an IPv6 source, and what allows it alone or with others of them. */
+export type ExplainedAddress = {
+  readonly address: string;
+  readonly allowedBy: readonly AllowedRow[];
+  /** Hosts that are heard. */
+  readonly hosts: number;
+};
+
 export type HistoryEntry =
   | { readonly kind: "verdict"; readonly timeUs: number; readonly verdict: Verdict }
   | { readonly kind: "alert"; readonly timeUs: number; readonly alert: Alert }
@@ -23,6 +32,8 @@ export type HistoryEntry =
 
 export type Explanation = {
   readonly source: string;
+  /** Set where the question was of an address that is only a part of the source. */
+  readonly address: ExplainedAddress | undefined;
   readonly nowUs: number;
   readonly state: SourceState;
   readonly block: BlockVerdict | undefined;

@@ -1,6 +1,7 @@
+import { rowJson } from "../allow/allow-text.ts";
 import { JsonFormat } from "../tail/json-format.ts";
 import { IsoTime } from "../tail/time-text.ts";
-import type { Explanation, HistoryEntry } from "./explanation.ts";
+import type { ExplainedAddress, Explanation, HistoryEntry } from "./explanation.ts";
 import { isReached } from "./render-explanation.ts";
 import type { RuleDistance } from "./rule-distance.ts";
 
@@ -11,6 +12,7 @@ export function jsonExplanation(explanation: Explanation): object {
   const { firstUs, lastUs, ...attempts } = seen;
   return {
     source,
+    address: explanation.address ? addressJson(explanation.address) : null,
     state,
     block: block ? parse(new JsonFormat().block(block)) : null,
     hosts: hosts.map((host) => hostJson(host, iso)),
@@ -27,6 +29,11 @@ export function jsonExplanation(explanation: Explanation): object {
     breaker: explanation.breaker ?? { state: "closed" },
     history: explanation.history.map((entry) => entryJson(entry, iso)),
   };
+}
+
+/** As 'allow check --json' has it. */
+function addressJson({ address, allowedBy }: ExplainedAddress): object {
+  return { address, entries: allowedBy.map(rowJson) };
 }
 
 type IsoOrNull = (timeUs: number | null) => string | null;

@@ -1,4 +1,5 @@
 /** An explanation for people. */
+import { describeCover } from "../allow/allow-text.ts";
 import { describeBreaker } from "../breaker/breaker-text.ts";
 import { describeSilence, listNames } from "../hosts/effect.ts";
 import { formatDuration } from "../duration.ts";
@@ -14,6 +15,7 @@ const MAX_HISTORY_LINES = 20;
 
 export function renderExplanation(explanation: Explanation): string {
   const sections: readonly (readonly [title: string, lines: readonly string[]])[] = [
+    ["Address", addressLines(explanation)],
     ["Why", whyLines(explanation)],
     ["Hosts", hostLines(explanation)],
     ["Seen", seenLines(explanation)],
@@ -57,6 +59,15 @@ function untilText(expiresUs: number | null, nowUs: number): string {
 function unseenText({ retainedSeconds }: Explanation): string {
   if (retainedSeconds === undefined) return "no attempt of anybody is retained";
   return `no attempt of it within the ${formatDuration(retainedSeconds)} that are retained`;
+}
+
+function addressLines({ address: explained, nowUs }: Explanation): readonly string[] {
+  if (explained === undefined || explained.allowedBy.length === 0) return [];
+  const { address, allowedBy, hosts } = explained;
+  return [
+    `${address} itself is allow-listed, and nothing of it is dropped there:`,
+    ...allowedBy.map((row) => describeCover(row, { hosts, nowUs })),
+  ];
 }
 
 function whyLines({ block }: Explanation): readonly string[] {

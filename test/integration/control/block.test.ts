@@ -16,6 +16,8 @@ const addresses = { a: "198.18.0.1", b: "198.18.0.2", c: "198.18.0.3" } as const
 type HostName = keyof typeof addresses;
 const names = Object.keys(addresses) as readonly HostName[];
 const allowedSource = "198.19.0.77";
+/** One address of an IPv6 source. */
+const allowedAddress = "2001:db8:77::7";
 
 const cleanup = new Cleanup();
 let fleet: Fleet;
@@ -27,7 +29,7 @@ beforeAll(async () => {
   const sources = Array.from({ length: 80 }, (_, index) => `198.19.0.${index + 1}/32`);
   visitor = fleet.addVisitor("visitor", sources);
   for (const name of names) {
-    const settings = name === "b" ? { PW_ALLOW: allowedSource } : {};
+    const settings = name === "b" ? { PW_ALLOW: `${allowedSource},${allowedAddress}` } : {};
     const host = fleet.addHost(name, { addresses: [`${addresses[name]}/32`], settings });
     cleanup.own(await startNginx({ namespace: host.namespace, ports: [PORT], answer: "pong" }));
     hosts.set(name, host);
@@ -150,6 +152,18 @@ describe("block and unblock", () => {
     expect(all.out).toMatch(/^3 sources lifted on 3\/3 hosts/);
     expect((await packetwatch("unblock", "--all")).out).toBe("nothing is blocked\n");
     expect(await answersOf("198.19.0.24")).toEqual(everywhere("pong"));
+  });
+
+  it("an allow-listed address of an IPv6 source is refused, and its neighbour is not", async () => {
+    const refused = await packetwatch("block", allowedAddress);
+    expect(refused).toMatchObject({ code: 1, out: "" });
+    expect(refused.errors).toContain(`${allowedAddress} is allow-listed on b, where nothing of it`);
+    const neighbour = await packetwatch("block", "2001:db8:77::8");
+    expect(neighbour.out).toMatch(/^blocked on 3\/3 hosts/);
+    const explained = await packetwatch("explain", allowedAddress);
+    expect(explained.out).toMatch(/^2001:db8:77::\/64 is blocked on 3\/3 hosts/);
+    expect(explained.out).toMatch(/^Address +2001:db8:77::7 itself is allow-listed/m);
+    expect((await packetwatch("unblock", allowedAddress)).code).toBe(0);
   });
 
   it("an allow-listed source is refused, and with --force spared where it is allowed", async () => {
