@@ -1,10 +1,4 @@
-import {
-  type BlockVerdict,
-  decodeBreaker,
-  encodeVerdict,
-  subjects,
-  verdictSubject,
-} from "@packetwatch/contracts";
+import { type BlockVerdict, decodeBreaker, subjects, verdictSubject } from "@packetwatch/contracts";
 import { parsePrefix } from "@packetwatch/net";
 import { expect, it } from "vitest";
 import type { Announcement } from "./announcement-queue.ts";
@@ -46,17 +40,16 @@ function createControl() {
     onHold: () => undefined,
     onChanged: () => undefined,
     onHeld: () => undefined,
-    onRejected: () => undefined,
   });
   control.completeList();
   const take = (source: string, sequence: number) => {
     const subject = verdictSubject(parsePrefix(source));
-    control.take(messageOf(subject, encodeVerdict(block(source)), sequence));
+    control.count(messageOf(subject, new Uint8Array(), sequence), block(source));
   };
   /** NATS stores what was published last. */
   const store = (sequence: number) => {
     const { payload } = published.at(-1) as Announcement;
-    control.take(messageOf(subjects.breaker, payload, sequence));
+    control.follow(messageOf(subjects.breaker, payload, sequence));
   };
   const last = () => {
     const { payload, lastSubjectSequence } = published.at(-1) as Announcement;

@@ -6,16 +6,14 @@ import {
   BREAKER_VERSION,
   type BreakerMessage,
   closedBreaker,
-  ContractError,
-  type ContractErrorCode,
   decodeBreaker,
-  decodeVerdict,
   encodeAlert,
   encodeBreaker,
   encodeVerdict,
   MAX_BREAKER_PERIODS,
   subjects,
   type UnblockVerdict,
+  type Verdict,
   VERDICT_VERSION,
   verdictSubject,
 } from "@packetwatch/contracts";
@@ -37,7 +35,6 @@ export type BreakerControlOptions = {
   readonly onHold: (periods: readonly HoldPeriod[]) => void;
   readonly onChanged: (message: BreakerMessage) => void;
   readonly onHeld: () => void;
-  readonly onRejected: (reason: ContractErrorCode, error: ContractError) => void;
 };
 
 /**
@@ -63,17 +60,30 @@ export class BreakerControl {
     return this.#breaker.isOpen;
   }
 
-  /** Takes a message of the verdict stream; true where it is the breaker's own. */
-  take(message: StreamMessage): boolean {
-    try {
-      if (message.subject === subjects.breaker) this.#follow(message);
-      else this.#count(message);
-    } catch (error) {
-      if (!(error instanceof ContractError)) throw error;
-      // A verdict that breaks its contract is counted where it is read.
-      if (message.subject === subjects.breaker) this.#options.onRejected(error.code, error);
-    }
-    return message.subject === subjects.breaker;
+  /** Takes the breaker's own message; throws ContractError. */
+  follow({ payload, sequence, markerReason }: StreamMessage): void {
+    if (markerReason !== undefined) return;
+    const message = decodeBreaker(payload);
+    const before = this.#last?.message.state ?? "closed";
+    this.#last = { message, sequence };
+    this.#breaker.set(message.state);
+    this.#options.onHold(message.periods);
+    if (before !== message.state) this.#options.onChanged(message);
+  }
+
+  /** Takes a verdict; undefined: the mark of one that has left. */
+  count(message: StreamMessage, verdict: Verdict | undefined): void {
+    const { subject, sequence, storedUs } = message;
+    const isBlock = verdict?.kind === "block";
+    const decidedBy = isBlock && verdict.rule === "operator" ? "operator" : "detector";
+    const block = isBlock
+      ? ({ decidedBy, expiresUs: verdict.expiresUs ?? Infinity } as const)
+      : undefined;
+    const outcome = this.#breaker.take({ subject, sequence, storedUs, block });
+    if (!isBlock || decidedBy === "operator") return;
+    if (!this.#isListRead) this.#listed.push({ verdict, message });
+    if (outcome.kind === "opens") this.#open(message, outcome.reason);
+    if (outcome.kind !== "counted") this.#withdraw(verdict, sequence);
   }
 
   /**
@@ -120,31 +130,6 @@ export class BreakerControl {
     } else if (heldUs - message.lastHeldUs > quietUs / RENEWALS_PER_QUIET) {
       this.#publish({ ...message, lastHeldUs: heldUs });
     }
-  }
-
-  #follow({ payload, sequence, markerReason }: StreamMessage): void {
-    if (markerReason !== undefined) return;
-    const message = decodeBreaker(payload);
-    const before = this.#last?.message.state ?? "closed";
-    this.#last = { message, sequence };
-    this.#breaker.set(message.state);
-    this.#options.onHold(message.periods);
-    if (before !== message.state) this.#options.onChanged(message);
-  }
-
-  #count(message: StreamMessage): void {
-    const { subject, payload, sequence, storedUs, markerReason } = message;
-    const verdict = markerReason === undefined ? decodeVerdict(payload) : undefined;
-    const isBlock = verdict?.kind === "block";
-    const decidedBy = isBlock && verdict.rule === "operator" ? "operator" : "detector";
-    const block = isBlock
-      ? ({ decidedBy, expiresUs: verdict.expiresUs ?? Infinity } as const)
-      : undefined;
-    const outcome = this.#breaker.take({ subject, sequence, storedUs, block });
-    if (!isBlock || decidedBy === "operator") return;
-    if (!this.#isListRead) this.#listed.push({ verdict, message });
-    if (outcome.kind === "opens") this.#open(message, outcome.reason);
-    if (outcome.kind !== "counted") this.#withdraw(verdict, sequence);
   }
 
   /** Open here at once; the message makes it so for all, and for those who come later. */

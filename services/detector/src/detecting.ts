@@ -141,7 +141,6 @@ export class Detecting {
         else logger.warn({ reason, changedBy }, "the breaker is closed; detectors block again");
       },
       onHeld: telemetry.held,
-      onRejected: telemetry.rejected,
     });
   }
 }

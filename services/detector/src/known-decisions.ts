@@ -27,7 +27,7 @@ const EVERYTHING = ">";
 export type KnownDecisionsOptions = {
   readonly bus: Bus;
   readonly detector: Pick<Detector, "applyVerdict" | "applyAlert">;
-  readonly breaker: Pick<BreakerControl, "take" | "completeList" | "restartList">;
+  readonly breaker: Pick<BreakerControl, "follow" | "count" | "completeList" | "restartList">;
   readonly lastVerdicts: Pick<LastVerdicts, "take" | "clear">;
   readonly longestWindowSeconds: number;
   readonly onRejected: (reason: ContractErrorCode, error: ContractError) => void;
@@ -55,13 +55,7 @@ export class KnownDecisions {
         // Verdicts, and the breaker's state among them.
         filter: EVERYTHING,
         start: { kind: "last_per_subject" },
-        isOthers: (message) => {
-          this.#sequence = message.sequence;
-          lastVerdicts.take(message);
-          return breaker.take(message);
-        },
-        take: ({ subject, payload }) =>
-          detector.applyVerdict(createVerdictMark(decodeVerdictOn(subject, payload))),
+        take: (message) => this.#takeVerdict(message),
         onCaughtUp: () => breaker.completeList(),
         onStreamLost: () => {
           this.#sequence = 0;
@@ -73,7 +67,11 @@ export class KnownDecisions {
         stream: streamNames.history,
         filter: subjects.everyAlert,
         start: { kind: "since", time: () => new Date(Date.now() - lookBackMs) },
-        take: ({ payload }) => detector.applyAlert(createAlertMark(decodeAlert(payload))),
+        // The mark of an alert that is gone changes nothing: what it said is known.
+        take: ({ payload, markerReason }) => {
+          if (markerReason === undefined)
+            detector.applyAlert(createAlertMark(decodeAlert(payload)));
+        },
       }),
     ];
     this.caughtUp = Promise.all(read).then(() => undefined);
@@ -88,18 +86,26 @@ export class KnownDecisions {
     await Promise.all(this.#readers.map((reader) => reader.close()));
   }
 
-  #read({ isOthers, take, onCaughtUp, ...reading }: Reading): Promise<void> {
+  #takeVerdict(message: StreamMessage): void {
+    const { breaker, detector, lastVerdicts } = this.#options;
+    const { subject, payload, sequence, markerReason } = message;
+    this.#sequence = sequence;
+    lastVerdicts.take(message);
+    if (subject === subjects.breaker) return breaker.follow(message);
+    // Once: that is most of what a verdict costs.
+    const verdict = markerReason === undefined ? decodeVerdictOn(subject, payload) : undefined;
+    breaker.count(message, verdict);
+    if (verdict) detector.applyVerdict(createVerdictMark(verdict));
+  }
+
+  #read({ take, onCaughtUp, ...reading }: Reading): Promise<void> {
     const { bus, logger } = this.#options;
     return new Promise((resolve) => {
       const reader = new StreamReader({
         bus,
         ...reading,
         prefetch: PREFETCH,
-        // The mark of a message that is gone changes nothing: what it said is known.
-        onMessage: (message) => {
-          if (isOthers?.(message)) return;
-          if (message.markerReason === undefined) this.#orReject(() => take(message));
-        },
+        onMessage: (message) => this.#orReject(() => take(message)),
         onCaughtUp: () => {
           onCaughtUp?.();
           resolve();
@@ -121,8 +127,6 @@ export class KnownDecisions {
 }
 
 type Reading = Pick<StreamReaderOptions, "stream" | "filter" | "start" | "onStreamLost"> & {
-  /** True for a message that is not for `take`. */
-  readonly isOthers?: (message: StreamMessage) => boolean;
   readonly take: (message: StreamMessage) => void;
   readonly onCaughtUp?: () => void;
 };
