@@ -27,9 +27,9 @@ const sizes = {
   smoke: {
     detectors: [1, 2],
     rate: 5000,
-    seconds: 0.5,
-    warmSeconds: 0.5,
-    idleSeconds: 1,
+    seconds: 0.2,
+    warmSeconds: 0.2,
+    idleSeconds: 0.5,
     takeovers: [20_000],
     verdicts: [1000],
   },
