@@ -29,7 +29,7 @@ import { escalatedTtlUs, type Escalation } from "./escalation.ts";
 import { MAX_WARMED } from "./record-table.ts";
 import { ruleLayouts, type RuleName, ruleNames, type RulesConfig } from "./rules.ts";
 import { TupleHash } from "./tuple-hash.ts";
-import { MAX_TARGETS, SourceTable } from "./source-table.ts";
+import { SourceTable } from "./source-table.ts";
 import { type DecidingEvent, verdictId } from "./verdict-id.ts";
 import { type LastVerdict, type VerdictMark, VerdictMarks } from "./verdict-marks.ts";
 
@@ -292,10 +292,15 @@ export class Detector {
   #createSources(capacity: number): SourceTable {
     const windows = this.#rules.map(({ window }) => window);
     const windowsUs = windows.map(({ windowUs }) => windowUs);
-    const tooFew = windows.map(({ threshold }) => threshold - 1);
+    const thresholdOf = (name: RuleName) =>
+      this.#rules.find((rule) => rule.name === name)?.window.threshold ?? Infinity;
     return new SourceTable({
       capacity: windows.length === 0 ? 0 : capacity,
-      maxTargets: Math.min(MAX_TARGETS, ...tooFew),
+      thresholds: {
+        vertical: thresholdOf("vertical"),
+        horizontal: thresholdOf("horizontal"),
+        spread: thresholdOf("spread"),
+      },
       shortestWindowUs: Math.min(...windowsUs),
       longestWindowUs: Math.max(0, ...windowsUs),
       isKnown: (words) => this.#isKnown(words),

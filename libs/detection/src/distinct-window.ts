@@ -175,11 +175,12 @@ export class DistinctWindow {
   warmExtensions(tuples: readonly EventTuple[], count: number): void {
     if (this.#extendedItems === 0 || !this.#table.isLarge) return;
     const extensions = this.#extensions;
+    let known = 0;
     for (let index = 0; index < count; index++) {
-      const record = this.#table.homeOf(tuples[index]!.words);
-      extensions[index] = this.#words[this.#extensionAt(record)]!;
+      const record = this.#table.guess(tuples[index]!.words);
+      if (record >= 0) extensions[known++] = this.#words[this.#extensionAt(record)]!;
     }
-    this.#warmed = this.#pool.warm(extensions, count);
+    this.#warmed = this.#pool.warm(extensions, known);
   }
 
   /** Means nothing: it keeps the loads of `warmExtensions` from being optimised away. */

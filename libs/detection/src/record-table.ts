@@ -2,7 +2,7 @@ import { type EventTuple, type KeyLayout, TIME } from "./event-tuple.ts";
 import { allocateLines, loadTogether } from "./line-memory.ts";
 
 /** The most tuples that can be warmed up at once; a multiple of four (see `loadTogether`). */
-export const MAX_WARMED = 32;
+export const MAX_WARMED = 128;
 
 /** So few records stay in the processor's caches by themselves: warming them takes longer than it spares. */
 const CACHED_RECORDS = 1024;
@@ -48,19 +48,22 @@ export class RecordTable {
   replaced = false;
   /** Means nothing: it keeps the loads of `warm` from being optimised away. */
   warmed = 0;
+  readonly #homeMask: number;
   readonly #keyStart: number;
   readonly #keyWords: number;
   readonly #hashAt: number;
   readonly #keyOffset: number;
   readonly #lifeUs: number;
-  /** Where the homes of the tuples that are warmed begin. */
-  readonly #homes = new Int32Array(MAX_WARMED);
+  /** Where the records that are warmed begin. */
+  readonly #places = new Int32Array(MAX_WARMED);
   #watermarkUs = FREE;
   #size = 0;
   #evictedLive = 0;
 
   constructor({ capacity, layout, recordBytes, lifeUs }: RecordTableOptions) {
     this.capacity = 2 ** Math.ceil(Math.log2(Math.max(capacity, WAYS)));
+    // The bitwise operator makes it a small integer: a power stays a floating-point number for ever.
+    this.#homeMask = (this.capacity - 1) | 0;
     this.recordWords = recordBytes / 4;
     this.recordDoubles = recordBytes / 8;
     const { doubles, words } = allocateLines(this.capacity * recordBytes);
@@ -97,15 +100,17 @@ export class RecordTable {
     return this.#size > CACHED_RECORDS;
   }
 
-  /** The record that the key in a tuple's words most likely has. */
-  homeOf(tuple: Uint32Array): number {
-    return tuple[this.#hashAt]! & (this.capacity - 1);
+  /** The record that the key in a tuple's words most likely has: its home, or the one beside it if that is another key's. */
+  guess(tuple: Uint32Array): number {
+    const home = this.#homeOf(tuple);
+    const lastWord = this.words[(home + 1) * this.recordWords - 1];
+    return lastWord === tuple[this.#keyStart + this.#keyWords - 1] ? home : home ^ 1;
   }
 
   /** The record of the key in a tuple's words; -1 if there is none. */
   find(tuple: Uint32Array): number {
     const words = this.words;
-    const home = this.homeOf(tuple);
+    const home = this.#homeOf(tuple);
     const lastWord = this.#keyWords - 1;
     const last = tuple[this.#keyStart + lastWord]!;
     search: for (let way = 0; way < WAYS; way++) {
@@ -125,24 +130,48 @@ export class RecordTable {
   /** Brings what tuples will look up into the processor's caches. */
   warm(tuples: readonly EventTuple[], count: number): void {
     if (!this.isLarge) return;
-    const homes = this.#homes;
+    const places = this.#places;
     for (let index = 0; index < count; index++) {
-      homes[index] = this.homeOf(tuples[index]!.words) * this.recordWords;
+      places[index] = this.#homeOf(tuples[index]!.words) * this.recordWords;
     }
-    this.warmed = loadTogether(this.words, homes, count);
+    const homes = loadTogether(this.words, places, count);
+    let beside = 0;
+    for (let index = 0; index < count; index++) {
+      const place = this.guess(tuples[index]!.words) * this.recordWords;
+      if (place !== places[index]) places[beside++] = place;
+    }
+    this.warmed = homes ^ loadTogether(this.words, places, beside);
+  }
+
+  /** The record that the key in a tuple's words gets if it comes: the nearest that is free, or else the one seen longest ago. */
+  recordToTake(tuple: Uint32Array): number {
+    const { doubles, recordDoubles } = this;
+    const home = this.#homeOf(tuple);
+    let oldest = home;
+    for (let way = 0; way < WAYS; way++) {
+      const record = home ^ way;
+      const seenUs = doubles[record * recordDoubles]!;
+      if (seenUs === FREE) return record;
+      if (seenUs < doubles[oldest * recordDoubles]!) oldest = record;
+    }
+    return oldest;
+  }
+
+  /** Whether a record in use was seen within its life before the newest time of all. */
+  isLive(record: number): boolean {
+    return this.seenUs(record) >= this.#watermarkUs - this.#lifeUs;
   }
 
   /**
    * Makes room for the key in a tuple's words, which must not be there, and notes the tuple's time. `replaced` tells whether
    * another key had the record before; what belongs to the caller is still as that key left it.
    */
-  claim(tuple: EventTuple): number {
-    const record = this.#recordToTake(tuple.words);
+  claim(tuple: EventTuple, record = this.recordToTake(tuple.words)): number {
     // First, because this event may be what ends the life of the key that leaves.
     this.#watermarkUs = Math.max(this.#watermarkUs, tuple.times[TIME]!);
     this.replaced = this.seenUs(record) !== FREE;
     if (!this.replaced) this.#size++;
-    else if (this.#isLive(record)) this.#evictedLive++;
+    else if (this.isLive(record)) this.#evictedLive++;
     const key = record * this.recordWords + this.#keyOffset;
     for (let word = 0; word < this.#keyWords; word++) {
       this.words[key + word] = tuple.words[this.#keyStart + word]!;
@@ -171,7 +200,7 @@ export class RecordTable {
 
   /** Frees a record whose key has to leave for another's sake. */
   evict(record: number): void {
-    if (this.#isLive(record)) this.#evictedLive++;
+    if (this.isLive(record)) this.#evictedLive++;
     this.release(record);
   }
 
@@ -187,19 +216,7 @@ export class RecordTable {
     return [...this.words.subarray(at, at + this.#keyWords)];
   }
 
-  #isLive(record: number): boolean {
-    return this.seenUs(record) >= this.#watermarkUs - this.#lifeUs;
-  }
-
-  /** The nearest record of the set that is free, or else the one that was seen longest ago. */
-  #recordToTake(tuple: Uint32Array): number {
-    const home = this.homeOf(tuple);
-    let oldest = home;
-    for (let way = 0; way < WAYS; way++) {
-      const record = home ^ way;
-      if (this.seenUs(record) === FREE) return record;
-      if (this.seenUs(record) < this.seenUs(oldest)) oldest = record;
-    }
-    return oldest;
+  #homeOf(tuple: Uint32Array): number {
+    return tuple[this.#hashAt]! & this.#homeMask;
   }
 }

@@ -1,4 +1,5 @@
 import type { AddressWords } from "@packetwatch/net";
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
   createEventTuple,
@@ -10,15 +11,16 @@ import {
   TIME,
 } from "./event-tuple.ts";
 import { SourceTable, type SourceTableOptions } from "./source-table.ts";
-import { addresses, SECOND_US, START_US } from "./testing/streams.ts";
+import { addresses, SECOND_US, START_US, timeStep } from "./testing/streams.ts";
 import { TupleHash } from "./tuple-hash.ts";
 
 const SHORTEST_US = 60 * SECOND_US;
 const LONGEST_US = 300 * SECOND_US;
-const HALF_AN_HOUR_US = 2 ** 31 - 2;
+const HALF_AN_HOUR_US = 2 ** 31 - 3;
 
 const visitor: AddressWords = [0, 0, 0xffff, 0xcb007109];
 const web: AddressWords = [0, 0, 0xffff, 0xc0000201];
+const hostOf = (last: number): AddressWords => [0, 0, 0xffff, 0xc0000210 + last];
 
 /** [time since START_US in microseconds, port, destination] */
 type Sighting = readonly [timeUs: number, port: number, destination?: AddressWords];
@@ -28,7 +30,7 @@ function createTable(options: Partial<SourceTableOptions> = {}) {
   const replayed: Sighting[] = [];
   const table = new SourceTable({
     capacity: 64,
-    maxTargets: 2,
+    thresholds: { vertical: 3, horizontal: 25, spread: 25 },
     shortestWindowUs: SHORTEST_US,
     longestWindowUs: LONGEST_US,
     isKnown: () => false,
@@ -117,7 +119,7 @@ describe("a source", () => {
       ],
     },
     {
-      title: "of a third target is the rules'",
+      title: "of three ports of a host is the rules'",
       seen: [
         [0, 80],
         [3, 81],
@@ -230,13 +232,15 @@ describe("a source", () => {
   });
 });
 
-test.each([
-  { maxTargets: 0, taken: [false, false, false] },
-  { maxTargets: 1, taken: [true, false, false] },
-  { maxTargets: 2, taken: [true, true, false] },
-])("of $maxTargets targets at most no more are taken in", ({ maxTargets, taken }) => {
-  const { absorb } = createTable({ maxTargets });
-  expect([absorb([0, 80]), absorb([1, 81]), absorb([2, 82])]).toEqual(taken);
+describe.each(["vertical", "horizontal", "spread"] as const)("where %s takes", (rule) => {
+  const off = { vertical: Infinity, horizontal: Infinity, spread: Infinity };
+  test.each([1, 2, 3, 4])("%i targets for a scan, fewer are taken in", (threshold) => {
+    const { absorb } = createTable({ thresholds: { ...off, [rule]: threshold } });
+    const targetOf = (index: number): Sighting =>
+      rule === "horizontal" ? [index, 80, hostOf(index)] : [index, 80 + index];
+    const taken = [0, 1, 2, 3].map((index) => absorb(targetOf(index)));
+    expect(taken).toEqual([0, 1, 2, 3].map((index) => index + 1 < threshold));
+  });
 });
 
 test("targets that differ in one word or in the port are different ones", () => {
@@ -252,6 +256,93 @@ test("targets that differ in one word or in the port are different ones", () => 
       [1, 0xffff, second],
     ]);
   }
+});
+
+describe("a source of several targets", () => {
+  const thresholds = { vertical: 100, horizontal: 100, spread: 100 };
+
+  test("keeps the latest sighting of each, whatever comes, and is left to the rules with all of them", () => {
+    const sighting = fc.record({
+      stepUs: timeStep(SHORTEST_US),
+      port: fc.integer({ min: 80, max: 83 }),
+      destination: fc.nat({ max: 3 }).map(hostOf),
+    });
+    fc.assert(
+      fc.property(fc.array(sighting, { maxLength: 60 }), (sightings) => {
+        const { absorb, leave, replayed } = createTable({ thresholds });
+        const latest = new Map<string, Sighting>();
+        let timeUs = 0;
+        for (const { stepUs, port, destination } of sightings) {
+          timeUs = Math.max(0, timeUs + stepUs);
+          if (!absorb([timeUs, port, destination])) break;
+          const key = `${port} ${destination.join()}`;
+          latest.set(key, [Math.max(timeUs, latest.get(key)?.[0] ?? 0), port, destination]);
+        }
+        leave();
+        expect(replayed.map(([seenUs]) => seenUs)).toEqual(
+          replayed.map(([seenUs]) => seenUs).toSorted((left, right) => left - right),
+        );
+        expect(new Set(replayed.map(String))).toEqual(new Set([...latest.values()].map(String)));
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test("is the rules' with the eleventh, or with one of another network", () => {
+    for (const [last, another] of [
+      [10, hostOf(10)],
+      [3, addresses[3]!],
+    ] as const) {
+      const { absorb, replayed } = createTable({ thresholds });
+      for (let host = 0; host < last; host++) expect(absorb([host, 80, hostOf(host)])).toBe(true);
+      expect(absorb([last, 80, another])).toBe(false);
+      expect(replayed).toEqual(Array.from({ length: last }, (_, host) => [host, 80, hostOf(host)]));
+    }
+  });
+
+  test("may come back to its targets for ever, as long as it leaves none out for an hour", () => {
+    const { absorb, replayed } = createTable({ thresholds });
+    const visit = (timeUs: number, last: number) => absorb([timeUs, 80, hostOf(last)]);
+    for (const last of [0, 1, 2]) visit(0, last);
+    for (let round = 1; round <= 5; round++) {
+      expect([0, 1, 2].map((last) => visit(round * HALF_AN_HOUR_US, last))).toEqual([
+        true,
+        true,
+        true,
+      ]);
+    }
+    expect(visit(6 * HALF_AN_HOUR_US, 0)).toBe(true);
+    expect(visit(8 * HALF_AN_HOUR_US, 0)).toBe(false);
+    expect(replayed).toEqual([
+      [5 * HALF_AN_HOUR_US, 80, hostOf(1)],
+      [5 * HALF_AN_HOUR_US, 80, hostOf(2)],
+      [6 * HALF_AN_HOUR_US, 80, hostOf(0)],
+    ]);
+  });
+
+  test("that has to leave for another is the rules' if it is live, and its list is lent again", () => {
+    const source = (last: number): AddressWords => [0, 0, 0xffff, last];
+    for (const [timeUs, kept] of [
+      [LONGEST_US, 3],
+      [LONGEST_US + 1, 0],
+    ] as const) {
+      const replayed: Sighting[] = [];
+      const { absorb } = createTable({
+        capacity: 8,
+        thresholds,
+        replay: ({ times, words }) => replayed.push([times[TIME]! - START_US, words[PORT]!]),
+      });
+      for (const port of [80, 81, 82]) absorb([0, port], source(1));
+      for (let last = 2; last <= 8; last++) absorb([timeUs, 80], source(last));
+      for (const port of [80, 81, 82]) absorb([timeUs, port], source(9));
+      expect(replayed).toHaveLength(kept);
+      // Nine times as many sources as lists.
+      for (let last = 10; last < 82; last++) {
+        const taken = [80, 81, 82].map((port) => absorb([timeUs + last, port], source(last)));
+        expect(taken).toEqual([true, true, true]);
+      }
+    }
+  });
 });
 
 describe("a full table", () => {

@@ -1,4 +1,3 @@
-import assert from "node:assert/strict";
 import {
   ADDRESS_WORDS,
   createEventTuple,
@@ -13,10 +12,15 @@ import {
   TIME,
 } from "./event-tuple.ts";
 import { CACHE_LINE_BYTES } from "./line-memory.ts";
-import { RecordTable } from "./record-table.ts";
+import { MAX_WARMED, RecordTable } from "./record-table.ts";
+import { NO_LIST, TargetLists, type TargetThresholds } from "./target-lists.ts";
 
 /** The most targets of a source that a record has room for. */
-export const MAX_TARGETS = 2;
+const MAX_TARGETS = 2;
+
+/** There is one list for so many sources, but one for every source of a small table. */
+const SOURCES_PER_LIST = 4;
+const SMALL_TABLE_SOURCES = 1024;
 
 const RECORD_WORDS = CACHE_LINE_BYTES / 4;
 
@@ -24,6 +28,8 @@ const RECORD_WORDS = CACHE_LINE_BYTES / 4;
 const LEAD = 2;
 const PORTS = 3;
 const DESTINATIONS = 4;
+/** In place of the ports. */
+const LIST = PORTS;
 
 const PORT_BITS = 16;
 const PORT_MASK = 0xffff;
@@ -33,8 +39,10 @@ const ONE_TARGET = -(2 ** 31);
 const BUSY = 2 ** 31 - 1;
 /** Busy, and a verdict or an alert may be known. */
 const BUSY_NAMED = 1 - 2 ** 31;
+/** The record's targets are in a list. */
+const LISTED = 2 - 2 ** 31;
 /** The longest time between the sightings of two targets that a record can tell. */
-const MAX_LEAD_US = 2 ** 31 - 2;
+const MAX_LEAD_US = 2 ** 31 - 3;
 
 /** So few records stay in the processor's caches by themselves: warming them takes a tenth longer than it spares. */
 const CACHED_SOURCES = 4096;
@@ -42,8 +50,8 @@ const CACHED_SOURCES = 4096;
 export type SourceTableOptions = {
   /** How many sources to hold; rounded up to a power of two. */
   readonly capacity: number;
-  /** How many targets of a source are kept here, 0 to `MAX_TARGETS`; fewer than any rule takes for a scan. */
-  readonly maxTargets: number;
+  /** What rules take for a scan: less of a source is kept here. */
+  readonly thresholds: TargetThresholds;
   /** An event that is further behind the newest of its source may be late for some rule. */
   readonly shortestWindowUs: number;
   readonly longestWindowUs: number;
@@ -55,32 +63,38 @@ export type SourceTableOptions = {
 
 /**
  * Sources that have tried too few targets to be scanners by any rule, which nearly all are and remain. A target is a
- * destination address and port. For as long as a source has at most `maxTargets`, all that the rules' windows would
- * hold about it follows from when it tried each of them last: one record of one cache line says so, and no window is
- * touched. With the next target the source becomes busy: what the record holds is replayed to the windows, and from
- * then on the source is theirs. The same happens to a source whose event may be late, or is more than half an hour away
- * from the other target's, so that nothing but exact is ever said. A source stays busy until its record leaves.
+ * destination address and port. As long as they are so few, all that the rules' windows would hold about a source follows from
+ * when it tried each of them last: for one or two targets, one record of one cache line says so, and for some more a list (see
+ * `TargetLists`); no window is touched. With a target that may make a scan, or has no room, the source becomes busy:
+ * what is kept of it is replayed to the windows, and from then on the source is theirs. The same happens to a source whose
+ * event may be late, or is more than half an hour away from another target's, so that nothing but exact is ever said. A
+ * source stays busy until its record leaves.
  * A busy source is named once a verdict on it or an alert about it may be known: nobody looks for these before.
  *
  *     word   0 1     2     3      4 to 7       8 to 11      12 to 15
  *            newest  lead  ports  destination  destination  source key
- *                                 of target 0  of target 1
+ *                          or     of target 0  of target 1
+ *                          list
  *
  * `newest` is the largest time seen, as a double; `lead` by how many microseconds target 1 was seen after target 0, or
  * before it if negative; `ports` has target 0's in its low half and target 1's in its high half.
  */
 export class SourceTable {
   readonly #table: RecordTable;
+  readonly #lists: TargetLists;
   readonly #words: Uint32Array;
   readonly #maxTargets: number;
   readonly #shortestWindowUs: number;
   readonly #isKnown: SourceTableOptions["isKnown"];
   readonly #replay: SourceTableOptions["replay"];
-  readonly #replayed = createEventTuple();
+  readonly #told = createEventTuple();
+  /** The lists that are warmed. */
+  readonly #warming = new Int32Array(MAX_WARMED);
 
   constructor(options: SourceTableOptions) {
-    const { capacity, maxTargets, shortestWindowUs, longestWindowUs } = options;
-    assert(maxTargets >= 0 && maxTargets <= MAX_TARGETS, `${maxTargets} targets`);
+    const { capacity, thresholds, shortestWindowUs, longestWindowUs } = options;
+    const { vertical, horizontal, spread } = thresholds;
+    this.#maxTargets = Math.min(MAX_TARGETS, vertical - 1, horizontal - 1, spread - 1);
     this.#table = new RecordTable({
       capacity,
       layout: sourceLayout,
@@ -88,15 +102,18 @@ export class SourceTable {
       lifeUs: longestWindowUs,
     });
     this.#words = this.#table.words;
-    this.#maxTargets = maxTargets;
+    this.#lists = new TargetLists({
+      capacity: this.#maxTargets < MAX_TARGETS ? 0 : listsFor(this.#table.capacity),
+      thresholds,
+    });
     this.#shortestWindowUs = shortestWindowUs;
     this.#isKnown = options.isKnown;
     this.#replay = options.replay;
-    this.#replayed.times[FLOOR] = -Infinity;
+    this.#told.times[FLOOR] = -Infinity;
   }
 
   get bytes(): number {
-    return this.#table.bytes;
+    return this.#table.bytes + this.#lists.bytes;
   }
 
   /** Sources that the table has room for. */
@@ -121,7 +138,15 @@ export class SourceTable {
 
   /** Prepares for `absorb` with the first `count` tuples, `MAX_WARMED` at most: it changes nothing but the time it takes. */
   warm(tuples: readonly EventTuple[], count: number): void {
-    if (this.#table.size > CACHED_SOURCES) this.#table.warm(tuples, count);
+    if (this.#table.size <= CACHED_SOURCES) return;
+    this.#table.warm(tuples, count);
+    let listed = 0;
+    for (let index = 0; index < count; index++) {
+      const at = this.#table.guess(tuples[index]!.words) * RECORD_WORDS;
+      const isListed = (this.#words[at + LEAD]! | 0) === LISTED;
+      if (isListed) this.#warming[listed++] = this.#words[at + LIST]!;
+    }
+    this.#lists.warm(this.#warming, listed);
   }
 
   /**
@@ -132,6 +157,21 @@ export class SourceTable {
     const record = this.#table.find(tuple.words);
     if (record < 0) return this.#meet(tuple);
     const lead = this.#words[record * RECORD_WORDS + LEAD]! | 0;
+    const ageUs = this.#table.seenUs(record) - tuple.times[TIME]!;
+    if (
+      lead === ONE_TARGET &&
+      ageUs <= this.#shortestWindowUs &&
+      this.#isTarget(record, 0, tuple.words)
+    ) {
+      if (ageUs < 0) this.#table.renew(record, tuple);
+      return true;
+    }
+    return this.#absorbMore(record, tuple);
+  }
+
+  /** Takes in an event that isn't one more of a source's only target. */
+  #absorbMore(record: number, tuple: EventTuple): boolean {
+    const lead = this.#words[record * RECORD_WORDS + LEAD]! | 0;
     const timeUs = tuple.times[TIME]!;
     const newestUs = this.#table.seenUs(record);
     if (lead === BUSY || lead === BUSY_NAMED) {
@@ -140,14 +180,11 @@ export class SourceTable {
       return false;
     }
     if (timeUs < newestUs - this.#shortestWindowUs) return this.#leave(record, tuple.words);
-    if (this.#isTarget(record, 0, tuple.words)) {
-      if (lead !== ONE_TARGET) return this.#seeAgain(record, tuple, 0);
-      if (timeUs > newestUs) this.#table.renew(record, tuple);
-      return true;
-    }
+    if (lead === LISTED) return this.#seeListed(record, tuple);
     if (lead === ONE_TARGET) return this.#addTarget(record, tuple);
+    if (this.#isTarget(record, 0, tuple.words)) return this.#seeAgain(record, tuple, 0);
     if (this.#isTarget(record, 1, tuple.words)) return this.#seeAgain(record, tuple, 1);
-    return this.#leave(record, tuple.words);
+    return this.#enlist(record, tuple);
   }
 
   /**
@@ -164,7 +201,9 @@ export class SourceTable {
 
   /** The first event of a source. */
   #meet(tuple: EventTuple): boolean {
-    const record = this.#table.claim(tuple);
+    const record = this.#table.recordToTake(tuple.words);
+    this.#dismiss(record);
+    this.#table.claim(tuple, record);
     const at = record * RECORD_WORDS;
     if (this.#maxTargets === 0 || this.#isKnown(tuple.words)) {
       this.#words[at + LEAD] = BUSY_NAMED;
@@ -203,6 +242,45 @@ export class SourceTable {
     return true;
   }
 
+  /** Moves the two targets of a record to a list, and a third one with them. */
+  #enlist(record: number, tuple: EventTuple): boolean {
+    const list = this.#lists.lend(tuple);
+    if (list === NO_LIST) return this.#leave(record, tuple.words);
+    let fits = true;
+    const see = (target: EventTuple) => {
+      fits &&= this.#lists.see(list, target);
+    };
+    this.#tell(record, see);
+    see(tuple);
+    if (!fits) {
+      this.#lists.giveBack(list);
+      return this.#leave(record, tuple.words);
+    }
+    this.#words[record * RECORD_WORDS + LEAD] = LISTED;
+    this.#words[record * RECORD_WORDS + LIST] = list;
+    if (tuple.times[TIME]! > this.#table.seenUs(record)) this.#table.renew(record, tuple);
+    return true;
+  }
+
+  #seeListed(record: number, tuple: EventTuple): boolean {
+    const list = this.#words[record * RECORD_WORDS + LIST]!;
+    if (!this.#lists.see(list, tuple)) return this.#leave(record, tuple.words);
+    if (tuple.times[TIME]! > this.#table.seenUs(record)) this.#table.renew(record, tuple);
+    return true;
+  }
+
+  /** What is kept in the list of a source that has to leave is the rules' now: a flood of others must not hide who tries much. */
+  #dismiss(record: number): void {
+    if ((this.#words[record * RECORD_WORDS + LEAD]! | 0) !== LISTED) return;
+    if (this.#table.isLive(record)) this.#tell(record, this.#replay);
+    this.#giveBackList(record);
+  }
+
+  #giveBackList(record: number): void {
+    const at = record * RECORD_WORDS;
+    if ((this.#words[at + LEAD]! | 0) === LISTED) this.#lists.giveBack(this.#words[at + LIST]!);
+  }
+
   #isTarget(record: number, target: 0 | 1, words: Uint32Array): boolean {
     const at = record * RECORD_WORDS;
     const port = (this.#words[at + PORTS]! >>> (PORT_BITS * target)) & PORT_MASK;
@@ -227,34 +305,46 @@ export class SourceTable {
     }
   }
 
-  /** Makes a source busy: what its record holds is the rules' now. Always false, as `absorb` has it. */
+  /** Makes a source busy: what is kept of it is the rules' now. Always false, as `absorb` has it. */
   #leave(record: number, words: Uint32Array): false {
     const leadAt = record * RECORD_WORDS + LEAD;
     const lead = this.#words[leadAt]! | 0;
     if (lead === BUSY || lead === BUSY_NAMED) return false;
+    this.#tell(record, this.#replay);
+    this.#giveBackList(record);
     this.#words[leadAt] = BUSY;
     words[NAMED] = 0;
-    const newestUs = this.#table.seenUs(record);
-    if (lead === ONE_TARGET) {
-      this.#replayTarget(record, 0, newestUs);
-      return false;
-    }
-    const last = lead > 0 ? 1 : 0;
-    this.#replayTarget(record, last === 0 ? 1 : 0, newestUs - Math.abs(lead));
-    this.#replayTarget(record, last, newestUs);
     return false;
   }
 
-  #replayTarget(record: number, target: 0 | 1, timeUs: number): void {
+  /** Tells what is kept of a source, oldest first, by a tuple that is used again. */
+  #tell(record: number, onTarget: (target: EventTuple) => void): void {
     const at = record * RECORD_WORDS;
-    const { words, times } = this.#replayed;
+    const lead = this.#words[at + LEAD]! | 0;
+    const told = this.#told;
+    told.words.set(this.#table.keyOf(record), SOURCE);
+    if (lead === LISTED) return this.#lists.tell(this.#words[at + LIST]!, told, onTarget);
+    const newestUs = this.#table.seenUs(record);
+    const last = lead > 0 ? 1 : 0;
+    if (lead !== ONE_TARGET) {
+      onTarget(this.#layOut(record, last === 0 ? 1 : 0, newestUs - Math.abs(lead)));
+    }
+    onTarget(this.#layOut(record, last, newestUs));
+  }
+
+  #layOut(record: number, target: 0 | 1, timeUs: number): EventTuple {
+    const at = record * RECORD_WORDS;
+    const { words, times } = this.#told;
     const port = (this.#words[at + PORTS]! >>> (PORT_BITS * target)) & PORT_MASK;
     const destination = at + DESTINATIONS + ADDRESS_WORDS * target;
     words[LEADING_PORT] = port;
-    words.set(this.#table.keyOf(record), SOURCE);
     words.set(this.#words.subarray(destination, destination + ADDRESS_WORDS), DESTINATION);
     words[PORT] = port;
     times[TIME] = timeUs;
-    this.#replay(this.#replayed);
+    return this.#told;
   }
+}
+
+function listsFor(sources: number): number {
+  return Math.max(Math.min(sources, SMALL_TABLE_SOURCES), Math.ceil(sources / SOURCES_PER_LIST));
 }
