@@ -54,9 +54,9 @@ export type TargetListsOptions = {
 };
 
 /**
- * A fixed number of lists of targets, and when each was seen last: for sources that have tried more targets than their records
- * have room for, and too few to be scanners by any rule. The hosts of a list are of one network: their addresses differ in the last
- * word alone, which those of IPv4 always do. That leaves room for ten targets in two cache lines.
+ * A fixed number of lists of targets, and when each was seen last: for sources that have tried more targets than their
+ * records have room for, and too few to be scanners by any rule. The hosts of a list are of one network: their addresses
+ * differ in the last word alone, as those of IPv4 always do. That leaves room for ten targets in two cache lines.
  *
  *     word   0     1      2 to 4   5 to 9             10 to 19           20 to 29
  *            base  count  network  ports, two a word  hosts, last words  offsets
@@ -103,8 +103,8 @@ export class TargetLists {
   }
 
   /**
-   * Notes the target of a tuple. False, and nothing is changed, if it may make a scan or doesn't fit in: for want of room, because
-   * it is of another network, or because of the time between it and the others (half an hour always fits in).
+   * Notes the target of a tuple. False, and nothing is changed, if it may make a scan or doesn't fit in: for want of room,
+   * because it is of another network, or for the time between it and the others (half an hour always fits in).
    */
   see(list: number, tuple: EventTuple): boolean {
     const at = list * LIST_WORDS;
@@ -195,7 +195,7 @@ export class TargetLists {
   }
 
   #add(at: number, { words }: EventTuple, offset: number): boolean {
-    if (!this.#hasRoom(at, words)) return false;
+    if (!this.#fits(at, words)) return false;
     const list = this.#words;
     const place = list[at + COUNT]!++;
     for (let word = 0; word < NETWORK_WORDS; word++) {
@@ -207,7 +207,7 @@ export class TargetLists {
   }
 
   /** Whether another target fits in, and makes no scan with those that are there. */
-  #hasRoom(at: number, words: Uint32Array): boolean {
+  #fits(at: number, words: Uint32Array): boolean {
     const list = this.#words;
     const count = list[at + COUNT]!;
     let ports = 1;
