@@ -37,6 +37,7 @@ beforeEach(() => {
         onRefused: (_, refused, { errnoName }) =>
           void told.push(`${refused} refused: ${errnoName}`),
         onReconciled: ignore,
+        onLeftovers: ignore,
         onWaiting: ignore,
         onAllowChanged: ignore,
         onEnforcementSet: ignore,

@@ -7,10 +7,12 @@ import { formatPrefix, isIpv4, type Prefix } from "@packetwatch/net";
 import type { Command } from "commander";
 import { CliError } from "../cli-error.ts";
 import { askHosts } from "../fleet/ask-hosts.ts";
+import { readLeftovers } from "../fleet/leftovers.ts";
 import { HostWatch } from "../hosts/host-watch.ts";
 import { jsonOption, timeoutOption, waitMsOf, waitOptions } from "../options.ts";
 import { jsonText } from "../printable.ts";
-import { print } from "../terminal.ts";
+import { exitCodes } from "../report-failure.ts";
+import { complain, print } from "../terminal.ts";
 import { applyVerdicts } from "./apply-verdicts.ts";
 import { createUnblock, decide } from "./operator-verdict.ts";
 import { printEffect } from "./print-effect.ts";
@@ -71,6 +73,7 @@ async function unblock(
   const decision = decide({ config, from, reason: flags.reason });
   const timeoutMs = flags.timeout * 1000;
   const work = async (bus: Bus) => {
+    if (flags.all) await tellLeftovers(bus, timeoutMs);
     const hosts = await HostWatch.open(bus, timeoutMs);
     try {
       const { ipv6SourceBits } = config;
@@ -92,6 +95,16 @@ async function unblock(
   const done = await withBus({ config, command: "unblock", timeoutMs, work });
   if (done) printEffect({ ...done, flags });
   else print(flags.json ? jsonText({ kind: "unblock", sources: [] }) : "nothing is blocked");
+}
+
+/** What is blocked of a list that was lost is in none that could be gone through. */
+async function tellLeftovers(bus: Bus, timeoutMs: number): Promise<void> {
+  const leftovers = await readLeftovers(bus, timeoutMs);
+  if (leftovers === undefined) return;
+  complain(
+    `of a list that was lost, blocked still: ${leftovers}; name them one by one, as the log of each enforcer does`,
+  );
+  process.exitCode = exitCodes.failed;
 }
 
 type Search = {

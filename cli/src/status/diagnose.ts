@@ -1,6 +1,7 @@
 /** What is amiss in a fleet, in words: reasons make it degraded, notes don't. Pure. */
 import type { StreamState } from "@packetwatch/bus";
 import { streamNames } from "@packetwatch/contracts";
+import { describeLeftovers } from "../fleet/leftovers.ts";
 import { listNames } from "../hosts/effect.ts";
 import { describeBreaker } from "../breaker/breaker-text.ts";
 import { formatDuration } from "../duration.ts";
@@ -120,11 +121,16 @@ function notesOf({ rejected }: FleetFacts, status: FleetStatus): readonly string
   const lost = hosts
     .flatMap(({ interfaces }) => interfaces)
     .reduce((sum, { lost }) => sum + lost, 0);
+  const leftovers = describeLeftovers(hosts);
   const dry = hosts.filter(({ enforcing }) => enforcing === "off").map(({ host }) => host);
   const notes: readonly (readonly [isThere: boolean, text: string])[] = [
     [
       dry.length > 0,
       `dry run, nothing is dropped on ${listNames(dry)} ('packetwatch enforce show')`,
+    ],
+    [
+      leftovers !== undefined,
+      `of a list that was lost, blocked still: ${leftovers}; 'packetwatch unblock ADDRESS' lifts one, and the log of its enforcer names them`,
     ],
     [versions.length > 1, `versions differ: ${versions.join(", ")}`],
     [slow.length > 0, `in skb mode, which is slower: ${slow.map(printable).join(", ")}`],

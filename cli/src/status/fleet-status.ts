@@ -35,6 +35,8 @@ export type HostStatus = {
   readonly interfaces: readonly InterfaceStatus[];
   readonly blocks: number;
   readonly blockCapacity: number;
+  /** Of a verdict list that was lost: they are in no list of this command. */
+  readonly leftoverBlocks: number;
   /** Verdicts stored and not yet taken in. */
   readonly behind: number;
   /** Interfaces on which nothing is enforced yet. */
@@ -102,6 +104,7 @@ function hostStatus(host: string, of: ByService): HostStatus {
     interfaces: interfacesOf(host, of, capture?.telemetry),
     blocks: read("packetwatch_enforcer_blocks"),
     blockCapacity: read("packetwatch_enforcer_block_capacity"),
+    leftoverBlocks: read("packetwatch_enforcer_leftover_blocks"),
     behind: read("packetwatch_enforcer_behind_messages"),
     waitingInterfaces: read("packetwatch_enforcer_waiting_interfaces"),
     enforcing: enforcer && enforcingOf(enforcer.telemetry),

@@ -177,6 +177,14 @@ describe("a fleet", () => {
 
   const noted: readonly (readonly [note: string, facts: FleetFacts])[] = [
     [
+      "of a list that was lost, blocked still: 3 sources on host-a; 'packetwatch unblock ADDRESS' lifts one, and the log of its enforcer names them",
+      withInstances(
+        ...enforcerThat("packetwatch_enforcer_leftover_blocks", 3),
+        detector(),
+        metrics,
+      ),
+    ],
+    [
       "dry run, nothing is dropped on host-a ('packetwatch enforce show')",
       withInstances(...enforcerThat("packetwatch_enforcer_enforcing", 0), detector(), metrics),
     ],

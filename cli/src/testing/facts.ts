@@ -84,6 +84,7 @@ export function hostOf(host: string, silentSeconds: number = 0.4): readonly Inst
         packetwatch_enforcer_waiting_interfaces: [[{ host }, 0]],
         packetwatch_enforcer_enforcing: [[{ host }, 1]],
         packetwatch_enforcer_allowed_refused: [[{ host }, 0]],
+        packetwatch_enforcer_leftover_blocks: [[{ host }, 0]],
       },
     }),
     instanceOf({

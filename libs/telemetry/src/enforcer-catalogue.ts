@@ -52,6 +52,13 @@ export const enforcerCatalogue = {
     aggregator: "max",
     help: "Prefixes that a host allows for its own reasons, besides what operators allow everywhere",
   }),
+  packetwatch_enforcer_leftover_blocks: gauge({
+    services: enforcer,
+    unit: "blocks",
+    labels: perHost,
+    aggregator: "max",
+    help: "Blocks of a verdict list that was lost with the disk of NATS: no list names them, and they hold until they expire or are lifted one by one",
+  }),
   packetwatch_enforcer_allowed_refused: gauge({
     services: enforcer,
     unit: "prefixes",

@@ -137,7 +137,7 @@ describe("the desired blocks", () => {
     const { list, apply, sources } = createList();
     for (const held of ["192.0.2.1", "192.0.2.2", "192.0.2.3"]) {
       apply(blockOf(held));
-      list.keep(({ source }) => source === held);
+      expect(list.keep(({ source }) => source === held)).toMatchObject([{ source: held }]);
       expect(sources()).toEqual([held]);
     }
     expect(list.leftovers).toBe(1);
@@ -162,8 +162,8 @@ describe("the desired blocks", () => {
     const { list, apply, sources } = createList();
     const known = apply(blockOf("192.0.2.1"));
     const held = (source: string) => ({ ...known!.block, source, verdictId: "leftover" });
-    list.adopt(subjectOf("192.0.2.1"), held("192.0.2.1"));
-    list.adopt(subjectOf("192.0.2.2"), held("192.0.2.2"));
+    expect(list.adopt(subjectOf("192.0.2.1"), held("192.0.2.1"))).toBe(false);
+    expect(list.adopt(subjectOf("192.0.2.2"), held("192.0.2.2"))).toBe(true);
     expect(sources()).toEqual(["192.0.2.1", "192.0.2.2"]);
     expect(list.leftovers).toBe(1);
     expect([...list.values()][0]?.verdictId).toBe(known?.block.verdictId);

@@ -88,20 +88,22 @@ export class DesiredBlocks {
     this.#awaited = new Set(subjects.filter((subject) => !this.#leftovers.has(subject)));
   }
 
-  /** The list is gone: of what it held, what the kernel holds stays until it expires or is lifted. */
-  keep(isHeld: (block: DesiredBlock) => boolean): void {
+  /** The list is gone: of what it held, what the kernel holds stays until it expires or is lifted. Gives that. */
+  keep(isHeld: (block: DesiredBlock) => boolean): readonly DesiredBlock[] {
     this.#awaited.clear();
     for (const [subject, block] of this.#blocks) {
       if (isHeld(block)) this.#leftovers.add(subject);
       else this.#forget(subject);
     }
+    return [...this.#blocks.values()];
   }
 
-  /** Takes in what the kernel holds of a list that is gone. */
-  adopt(subject: string, block: DesiredBlock): void {
-    if (this.#blocks.has(subject)) return;
+  /** Takes in what the kernel holds of a list that is gone; false where it is known. */
+  adopt(subject: string, block: DesiredBlock): boolean {
+    if (this.#blocks.has(subject)) return false;
     this.#blocks.set(subject, block);
     this.#leftovers.add(subject);
+    return true;
   }
 
   finish(): void {

@@ -56,6 +56,8 @@ export type EnforcerEvents = {
     reason: ReconcileReason,
     result: Reconciled,
   ) => void;
+  /** The list of these blocks was lost: they hold until they expire or are lifted one by one. */
+  readonly onLeftovers: (blocks: readonly DesiredBlock[]) => void;
   readonly onWaiting: (interfaceName: string) => void;
   readonly onAllowChanged: (interfaceName: string, change: AllowChange) => void;
   readonly onEnforcementSet: (interfaceName: string, decision: EnforcementDecision) => void;
@@ -113,6 +115,11 @@ export class Enforcer {
 
   get blocks(): number {
     return this.#desired.size;
+  }
+
+  /** Those of them that no list names any more. */
+  get leftovers(): number {
+    return this.#desired.leftovers;
   }
 
   /** Blocks that the smallest map can hold; 0 while none is open. */
@@ -190,7 +197,8 @@ export class Enforcer {
    */
   keepList(): void {
     const maps = [...this.#maps.values()];
-    this.#desired.keep(({ prefix }) => maps.some((map) => map.blockOf(prefix) !== undefined));
+    const isHeld = ({ prefix }: DesiredBlock) => maps.some((map) => map.blockOf(prefix));
+    this.#tellLeftovers(this.#desired.keep(isHeld));
     this.#awaitList();
   }
 
@@ -314,9 +322,13 @@ export class Enforcer {
     const { listUs } = map;
     if (listUs === 0 || this.#listUs === 0 || listUs === this.#listUs) return;
     const { ipv6SourceBits } = this.#options;
-    for (const block of leftoversOf(map, ipv6SourceBits)) {
-      this.#desired.adopt(verdictSubject(block.prefix), block);
-    }
+    const held = [...leftoversOf(map, ipv6SourceBits)];
+    const isNew = (block: DesiredBlock) => this.#desired.adopt(verdictSubject(block.prefix), block);
+    this.#tellLeftovers(held.filter(isNew));
+  }
+
+  #tellLeftovers(blocks: readonly DesiredBlock[]): void {
+    if (blocks.length > 0) this.#options.events.onLeftovers(blocks);
   }
 
   /** Not while there are leftovers: the next enforcer has to know them, too. */

@@ -1,3 +1,4 @@
+import type { BpfError } from "@packetwatch/bpf";
 import { type Bus, TelemetryPublisher } from "@packetwatch/bus";
 import {
   allowReasons,
@@ -9,6 +10,7 @@ import {
 import { formatPrefix, type Prefix } from "@packetwatch/net";
 import type { Logger, Scope } from "@packetwatch/runtime";
 import { createServiceMetrics, type ServiceMetrics } from "@packetwatch/telemetry";
+import type { DesiredBlock } from "./desired-blocks.ts";
 import type { Enforcer, EnforcerEvents } from "./enforcer.ts";
 import type { SettingRejected } from "./operator-settings.ts";
 
@@ -55,6 +57,7 @@ export function createEnforcerTelemetry(options: EnforcerTelemetryOptions): Enfo
       metrics.beforeRead(() => {
         metrics.gauge("packetwatch_enforcer_blocks").set({ host }, enforcer.blocks);
         metrics.gauge("packetwatch_enforcer_block_capacity").set({ host }, enforcer.capacity);
+        metrics.gauge("packetwatch_enforcer_leftover_blocks").set({ host }, enforcer.leftovers);
         metrics
           .gauge("packetwatch_enforcer_waiting_interfaces")
           .set({ host }, enforcer.waitingFor.length);
@@ -124,13 +127,7 @@ function createEvents(
     },
     onRefused: (interfaceName, refused, refusal) => {
       metrics.counter("packetwatch_enforcer_map_full_total").inc({ host }, refused);
-      const fields = { interface: interfaceName, refused };
-      if (refusal.code === "MAP_FULL") {
-        logger.error(fields, "the block map is full; blocks were refused (PW_BLOCKED_ENTRIES)");
-      } else {
-        const cause = refusal.message;
-        logger.error({ ...fields, cause }, "the kernel refused blocks; trying again");
-      }
+      logRefusal(logger, { interface: interfaceName, refused }, refusal);
     },
     onReconciled: (interfaceName, reason, { added, refreshed, removed, refused }) => {
       metrics.counter("packetwatch_enforcer_reconciles_total").inc({ host, reason });
@@ -145,6 +142,7 @@ function createEvents(
       const level = reason === "room" && !hasChanged ? "debug" : "info";
       logger[level]({ interface: interfaceName, reason, ...counts }, "block map reconciled");
     },
+    onLeftovers: (blocks) => logLeftovers(logger, blocks),
     onWaiting: (interfaceName) => {
       logger.warn({ interface: interfaceName }, "waiting for capture to pin the interface's maps");
     },
@@ -165,9 +163,25 @@ function createEvents(
   };
 }
 
+function logRefusal(logger: Logger, fields: object, { code, message }: BpfError): void {
+  if (code === "MAP_FULL") {
+    logger.error(fields, "the block map is full; blocks were refused (PW_BLOCKED_ENTRIES)");
+  } else {
+    logger.error({ ...fields, cause: message }, "the kernel refused blocks; trying again");
+  }
+}
+
+function logLeftovers(logger: Logger, blocks: readonly DesiredBlock[]): void {
+  const sources = blocks.slice(0, MAX_LOGGED).map(({ source }) => source);
+  logger.warn(
+    { blocks: blocks.length, sources },
+    "the list of these blocks was lost; they hold until they expire or are unblocked one by one",
+  );
+}
+
 /** Of a long list the first are named. */
-const MAX_LOGGED_PREFIXES = 64;
+const MAX_LOGGED = 64;
 
 function textsOf(prefixes: readonly Prefix[]): readonly string[] {
-  return prefixes.slice(0, MAX_LOGGED_PREFIXES).map(formatPrefix);
+  return prefixes.slice(0, MAX_LOGGED).map(formatPrefix);
 }

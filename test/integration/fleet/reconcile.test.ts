@@ -27,12 +27,15 @@ import {
   timedBlockVerdict,
   unblockVerdict,
 } from "../../support/published-verdicts.ts";
+import { runPacketwatch } from "../../support/packetwatch-command.ts";
 import { RecordingLogger } from "../../support/recording-logger.ts";
 import { testStreams } from "../../support/streams.ts";
 
 const CLOCK_AHEAD = fileURLToPath(
   new URL("../../support/children/clock-ahead.mjs", import.meta.url),
 );
+const LIST_LOST =
+  "the list of these blocks was lost; they hold until they expire or are unblocked one by one";
 const TIMEOUT_MS = 15_000;
 const SECOND_NS = 1_000_000_000;
 /** Between clocks, and between the writing of a verdict and its reading. */
@@ -254,6 +257,12 @@ describe("an enforcer that was cut off from NATS", () => {
   );
 });
 
+/** What the command says of what it can't do. */
+async function unblockAll(): Promise<string> {
+  const ran = await runPacketwatch({ settings: fleet.operator, args: ["unblock", "--all"] });
+  return ran.code === 1 ? ran.errors : "";
+}
+
 it("an enforcer that starts with a list that was made anew keeps what is blocked, however often it starts", async () => {
   const pinned = await startCapture();
   const timed = timedBlockVerdict("192.0.2.3", 600);
@@ -276,12 +285,20 @@ it("an enforcer that starts with a list that was made anew keeps what is blocked
   const { expiresNs = 0n } = pinned.maps.blockOf("192.0.2.3") ?? {};
   const offNs = distanceNs(expiresNs, remainingSeconds(timed.expiresUs));
   expect(offNs).toBeLessThan(EXPIRY_TOLERANCE_NS);
+  const told = await host.service("enforcer").logged(LIST_LOST);
+  const { blocks, sources } = told as { blocks?: number; sources?: readonly string[] };
+  expect(blocks).toBe(3);
+  expect(sources?.toSorted()).toEqual(["192.0.2.1", "192.0.2.2", "192.0.2.3"]);
 
   await publishVerdict(bus, unblockVerdict("192.0.2.1"));
   await untilLifted(pinned, "192.0.2.1");
   await host.kill("enforcer");
   await startEnforcer();
   expect(pinned.maps.blockOf("192.0.2.2")).toBeDefined();
+  await waitUntil(async () => /still: 2 sources on host;/.test(await unblockAll()), {
+    timeoutMs: TIMEOUT_MS,
+    what: "unblock --all to tell what it can't lift",
+  });
   await publishVerdict(bus, unblockVerdict("192.0.2.2"));
   await untilLifted(pinned, "192.0.2.2");
 });
