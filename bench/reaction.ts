@@ -17,7 +17,7 @@ import { type BenchContext, runBench } from "./harness/run-bench.ts";
 import { percentile, ratios } from "./harness/statistics.ts";
 import type { RingLoadResult } from "./load/ring-load.ts";
 import { PAUSE_MS, type Reaction, ReactionSampler } from "./reaction/reaction-sampler.ts";
-import { RelayChain } from "./reaction/relay-chain.ts";
+import { createRelayStreams, RelayChain, relayLinks } from "./reaction/relay-chain.ts";
 import { readStoredTimes, type StoredTimes } from "./reaction/stored-times.ts";
 import { benchProgram, runForJson } from "./support/child-json.ts";
 import { profileSettings } from "./support/profile.ts";
@@ -55,7 +55,8 @@ async function run(context: BenchContext) {
   const sampler = cleanup.own(new ReactionSampler(site.host.pinFolder("eth0"), bus));
   progress(`${idle} scans while idle`);
   const first = await sampler.sample(1);
-  const { quiet, passes } = await sampleInTurns(site, sampler, context);
+  const inTurns = await sampleInTurns(site, sampler, { ...context, bus });
+  const { quiet } = inTurns;
   const stored = await readStoredTimes(bus);
   progress(`${loaded} scans under load`);
   const { reactions: busy, load } = await sampleUnderLoad(site, sampler, context);
@@ -65,7 +66,7 @@ async function run(context: BenchContext) {
     figures: [
       figure("the first verdict after the start", first.map(reactionMs), { unit: "ms" }),
       ...timeFigures("idle", quiet, [1, 5]),
-      ...floorFigures(quiet, passes),
+      ...floorFigures(inTurns),
       ...hopFigures(quiet, stored),
       ...timeFigures(`under ${Math.round(load.sent / load.seconds)} SYN/s`, busy, [undefined, 25]),
       ...scanFigures(scans),
@@ -89,23 +90,37 @@ function connect(site: Site): Promise<Bus> {
   return connectBus({ servers: [site.fleet.nats.url], name: "bench", logger });
 }
 
-/** A scan, a pass through processes that do nothing, the next scan: what else the machine does falls on both alike. */
+type InTurns = {
+  readonly quiet: readonly Reaction[];
+  readonly passes: Readonly<Record<keyof typeof relayLinks, readonly number[]>>;
+};
+
+/** A scan, passes through processes that do nothing, the next scan: what else the machine does falls on all alike. */
 async function sampleInTurns(
-  site: Site,
+  { host, fleet }: Site,
   sampler: ReactionSampler,
-  { cleanup, size }: BenchContext,
-) {
-  const { namespace } = site.host;
-  const chain = cleanup.own(new RelayChain({ namespace, server: site.fleet.natsUrl }));
-  await chain.ready();
+  { bus, cleanup, size }: BenchContext & { readonly bus: Bus },
+): Promise<InTurns> {
+  const { namespace } = host;
+  const server = fleet.natsUrl;
+  await createRelayStreams(bus);
+  const start = async (links: keyof typeof relayLinks) => {
+    const chain = new RelayChain({ namespace, server, links: relayLinks[links] });
+    cleanup.own(chain);
+    await chain.ready();
+    return chain;
+  };
+  const chains = { plain: await start("plain"), stored: await start("stored") };
   const quiet: Reaction[] = [];
-  const passes: number[] = [];
+  const passes = { plain: [] as number[], stored: [] as number[] };
   for (let index = 0; index < sizes[size].idle; index++) {
     quiet.push(await sampler.scan());
-    passes.push(await chain.pass());
-    await delay(PAUSE_MS);
+    for (const way of ["plain", "stored"] as const) {
+      passes[way].push(await chains[way].pass());
+      await delay(PAUSE_MS);
+    }
   }
-  await chain.close();
+  await Promise.all([chains.plain.close(), chains.stored.close()]);
   return { quiet, passes };
 }
 
@@ -135,13 +150,16 @@ function timeFigures(
 }
 
 /** How much of it any three processes take that NATS connects. */
-function floorFigures(quiet: readonly Reaction[], passes: readonly number[]): readonly Figure[] {
-  const name = "two passes through plain NATS between three processes that do nothing";
-  const inPlace = ratios(quiet.map(reactionMs), passes);
+function floorFigures({ quiet, passes: { plain, stored } }: InTurns): readonly Figure[] {
+  const times = quiet.map(reactionMs);
+  const passes = "between three processes that do nothing";
   return [
-    figure(`idle, in turns with it: ${name}`, passes, { unit: "ms" }),
-    figure("idle, these passes, p99", [percentile(passes, 0.99)], { unit: "ms" }),
-    figure("idle, the reaction in place of these passes", inPlace, { unit: "times" }),
+    figure(`idle, in turns: two passes through plain NATS ${passes}`, plain, { unit: "ms" }),
+    figure("these passes, p99", [percentile(plain, 0.99)], { unit: "ms" }),
+    figure("the reaction in place of these passes", ratios(times, plain), { unit: "times" }),
+    figure(`idle, in turns: two passes through streams ${passes}`, stored, { unit: "ms" }),
+    figure("these passes, p99", [percentile(stored, 0.99)], { unit: "ms" }),
+    figure("the reaction in place of these passes", ratios(times, stored), { unit: "times" }),
   ];
 }
 
@@ -211,7 +229,7 @@ await runBench({
   method: [
     "All services and NATS as they ship, on this machine. A scan is three SYNs through the kernel's program; the time runs from the kernel's timestamp of the third to the enforcer's write into the block map, as the applied message tells it. One scan at a time, each from a new source.",
     `The load is more SYNs through the same program, from ${BACKGROUND_SOURCES} sources that visit one port each.`,
-    "While idle a scan takes turns with one message that a process publishes, a second one hands on and a third one takes: plain NATS, the same server and network, no stream, nothing read from it; timed by a clock that all processes share.",
+    "While idle a scan takes turns with messages that a process publishes, a second one hands on and a third one takes: the same server and network, nothing read from them, nothing acknowledged; once over plain NATS, once over a stream in memory and one in files; timed by a clock that all processes share.",
     "The scanners send real packets over a veth, at the default threshold of three ports.",
   ],
   run,

@@ -3,13 +3,15 @@
  * publishes the time whenever a line comes in; without `to` it prints how many nanoseconds ago that was. Says `ready`
  * once it listens, and ends with its input.
  *
- *     node relay.js '{"server": ..., "from": SUBJECT, "to": SUBJECT}'
+ *     node relay.js '{"server": ..., "from": {"subject": ..., "stream": ...}, "to": SUBJECT}'
  */
+import { AckPolicy, DeliverPolicy, jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { connect } from "@nats-io/transport-node";
 
 export type Relay = {
   readonly server: string;
-  readonly from?: string;
+  /** Without a stream, as plain NATS brings it. */
+  readonly from?: { readonly subject: string; readonly stream?: string };
   readonly to?: string;
 };
 
@@ -28,7 +30,19 @@ function handOn(data: Uint8Array): void {
   console.log(String(elapsedNs));
 }
 
-if (from !== undefined) connection.subscribe(from, { callback: (_, { data }) => handOn(data) });
+async function consume(stream: string): Promise<void> {
+  const manager = await jetstreamManager(connection, { checkAPI: false });
+  const { name } = await manager.consumers.add(stream, {
+    ack_policy: AckPolicy.None,
+    deliver_policy: DeliverPolicy.New,
+    mem_storage: true,
+  });
+  const consumer = await jetstream(connection).consumers.get(stream, name);
+  await consumer.consume({ callback: ({ data }) => handOn(data) });
+}
+
+if (from?.stream !== undefined) await consume(from.stream);
+else if (from) connection.subscribe(from.subject, { callback: (_, { data }) => handOn(data) });
 process.stdin.on("data", () => handOn(now()));
 process.stdin.once("end", () => process.exit());
 await connection.flush();
