@@ -15,6 +15,7 @@ import { HostWatch, type Settled } from "../hosts/host-watch.ts";
 import { reportEffect } from "../hosts/report-effect.ts";
 import { operatorName } from "../operator-name.ts";
 import { printable } from "../printable.ts";
+import { IsoTime } from "../tail/time-text.ts";
 
 export type Enforce = Enforcement["enforce"];
 
@@ -56,8 +57,13 @@ export async function setEnforcement(
   const words = { verb: verbs[enforce] };
   reportEffect(effect, {
     text: `${describeEffect(words, effect)}${goesBack}`,
-    json: flags.json && { enforce, untilUs: setting.untilUs },
+    json: flags.json && { enforce, until: endOf(setting), untilUs: setting.untilUs },
   });
+}
+
+/** As other commands write times. */
+function endOf({ untilUs }: Enforcement): string | null {
+  return untilUs === null ? null : new IsoTime().format(untilUs);
 }
 
 /** Stores a setting, and waits until the hosts that it concerns have it in their kernels. */

@@ -6,6 +6,7 @@ import { formatDuration } from "../duration.ts";
 import { HostWatch } from "../hosts/host-watch.ts";
 import { jsonText, printable } from "../printable.ts";
 import { renderTable } from "../render-table.ts";
+import { IsoTime } from "../tail/time-text.ts";
 import { complain, print } from "../terminal.ts";
 
 export type ShowFlags = { readonly timeout: number; readonly json?: true };
@@ -16,8 +17,10 @@ export async function showEnforcement(flags: ShowFlags, from: Environment): Prom
   const work = (bus: Bus) => readHosts(bus, timeoutMs);
   const hosts = await withBus({ config, command: "enforce show", timeoutMs, work });
   if (!flags.json) return print(renderEnforcement(hosts, Date.now() * 1000));
+  const time = new IsoTime();
   for (const { host, enforcing, enforcedBy, trialUntilUs } of hosts) {
-    print(jsonText({ host, enforcing, enforcedBy, trialUntilUs }));
+    const trialUntil = trialUntilUs === null ? null : time.format(trialUntilUs);
+    print(jsonText({ host, enforcing, enforcedBy, trialUntil, trialUntilUs }));
   }
 }
 

@@ -20,14 +20,14 @@ export function keysCommand(program: Command): void {
     .addHelpText("after", keysHelp);
   keys
     .command("init")
-    .argument("<folder>", `${FOLDER}; made where it is missing`)
+    .argument("<folder>", `${FOLDER}; made where it is missing`, folderArgument)
     .description("make a key for each role that has none; harmless to repeat")
     .addOption(ownerOption())
     .addOption(jsonOption())
     .action(init);
   keys
     .command("add")
-    .argument("<folder>", FOLDER)
+    .argument("<folder>", FOLDER, folderArgument)
     .addArgument(new Argument("<role>", "what it may do").choices(roleNames))
     .addArgument(new Argument("<name>", "the name of the key").argParser(keyName))
     .description("make one more key of a role, such as one for each host")
@@ -37,14 +37,14 @@ export function keysCommand(program: Command): void {
     .action(add);
   keys
     .command("remove")
-    .argument("<folder>", FOLDER)
+    .argument("<folder>", FOLDER, folderArgument)
     .argument("<name>", "the key, as 'packetwatch keys list' shows it")
     .description("take a key away; NATS refuses it once it has read the configuration again")
     .addOption(jsonOption())
     .action(remove);
   keys
     .command("list")
-    .argument("<folder>", FOLDER)
+    .argument("<folder>", FOLDER, folderArgument)
     .description("list the keys; seeds are not shown")
     .addOption(jsonOption())
     .action(list);
@@ -126,6 +126,12 @@ function addOwner(text: string, owners: Owners = {}): Owners {
     throw new InvalidArgumentError("It is two numbers, such as 1000:1000 or capture=0:0.");
   }
   return { ...owners, [of]: { uid: Number(uid), gid: Number(gid) } };
+}
+
+/** A variable that is empty by mistake would make it the current folder. */
+function folderArgument(text: string): string {
+  if (text !== "") return text;
+  throw new InvalidArgumentError("It is empty; the current folder is '.'.");
 }
 
 function keyName(text: string): string {

@@ -15,7 +15,12 @@ export type RuntimeReport =
       readonly metrics: string;
       readonly logs: string;
     }
-  | { readonly kind: "already_running"; readonly runDir: string }
+  | {
+      readonly kind: "already_running";
+      readonly runDir: string;
+      /** What it watches; none while it starts. */
+      readonly interfaces: readonly string[];
+    }
   | { readonly kind: "stopped"; readonly interfaces: readonly string[] }
   | { readonly kind: "nothing_running" };
 
@@ -40,7 +45,8 @@ export function describeReport(report: RuntimeReport): string {
     return detached === "" ? "stopped" : `stopped; XDP is detached from ${detached}`;
   }
   if (report.kind === "already_running") {
-    return `already running (${report.runDir}); 'make stop' or 'packetwatch down' ends it, 'packetwatch tail' prints the table`;
+    const watched = report.interfaces.length === 0 ? "" : ` on ${report.interfaces.join(",")}`;
+    return `already running${watched} (${report.runDir}); 'make stop' or 'packetwatch down' ends it, 'packetwatch tail' prints the table`;
   }
   const { programs, xdp, nats, metrics, logs } = report;
   const attached = xdp.map(

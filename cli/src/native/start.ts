@@ -1,11 +1,13 @@
 /** `packetwatch up`: starts a supervisor and follows it, to readiness or to the end. */
 import { type ChildProcess, spawn } from "node:child_process";
+import { loadConfig } from "@packetwatch/config";
 import { mountBpffs } from "./bpffs.ts";
 import { type NativeSettings } from "./native-settings.ts";
 import { ProcessTable } from "./process-table.ts";
 import { CONSOLE_TABLE, keyEnvironment, SUPERVISOR } from "./programs.ts";
 import { makeRunFolder } from "./run-folder.ts";
 import { runLayout } from "./run-layout.ts";
+import { readRuntimeRecord, recordedEnvironment } from "./runtime-record.ts";
 import { runningReport, type RuntimeReport } from "./runtime-report.ts";
 import { stopNativeRuntime, stopRecorded } from "./stop.ts";
 import { SupervisorHandle } from "./supervisor-handle.ts";
@@ -77,7 +79,7 @@ async function endOfStart(
   { supervisor, kind }: EndedStart,
 ): Promise<number> {
   if (kind === "already-running") {
-    options.report({ kind: "already_running", runDir: options.settings.runDir });
+    reportRunning(options);
     return 0;
   }
   if (kind === "ended") return endOfRun(options, supervisor);
@@ -104,7 +106,7 @@ async function isRunning(options: StartOptions): Promise<boolean> {
   const layout = runLayout(settings.runDir);
   const table = new ProcessTable(layout);
   if (table.livePid(SUPERVISOR) !== undefined) {
-    options.report({ kind: "already_running", runDir: settings.runDir });
+    reportRunning(options);
     return true;
   }
   makeRunFolder(layout);
@@ -112,6 +114,16 @@ async function isRunning(options: StartOptions): Promise<boolean> {
   if (left.length > 0) options.say(`stopped what an earlier run had left: ${left.join(", ")}`);
   mountBpffs();
   return false;
+}
+
+/** With what it watches: that may not be what this command was to watch. */
+function reportRunning({ settings, report }: StartOptions): void {
+  const { runDir, environment } = settings;
+  const record = readRuntimeRecord(runLayout(runDir));
+  const interfaces = record
+    ? loadConfig("cli", recordedEnvironment(environment, record)).interfaces
+    : [];
+  report({ kind: "already_running", runDir, interfaces });
 }
 
 /** In this process's group: it writes to the terminal, and a Ctrl-C ends it at once. */

@@ -66,7 +66,11 @@ describe("native runtime", () => {
       xdp: [{ interface: "eth7", mode: "skb" }],
       metrics: "http://localhost:9090/metrics",
     });
-    expect(await said("up", "--detach")).toEqual({ kind: "already_running", runDir: host.runDir });
+    expect(await said("up", "--detach")).toEqual({
+      kind: "already_running",
+      runDir: host.runDir,
+      interfaces: ["eth7"],
+    });
     expect(await said("down")).toEqual({ kind: "stopped", interfaces: ["eth7"] });
     expect(await said("down")).toEqual({ kind: "nothing_running" });
   });
@@ -101,9 +105,9 @@ describe("native runtime", () => {
   it("a second up says that it runs already, and changes nothing", async () => {
     await host.run(["up", "--detach"]);
     const pids = everything.map((name) => host.pid(name));
-    const second = await host.run(["up", "--detach"]);
+    const second = await host.run(["up", "--detach"], { PW_IFDEV: "eth8" });
     expect(second.code).toBe(0);
-    expect(second.output).toContain("already running");
+    expect(second.output).toContain("already running on eth7 (");
     expect(everything.map((name) => host.pid(name))).toEqual(pids);
   });
 

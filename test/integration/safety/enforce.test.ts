@@ -10,7 +10,7 @@ import { type Fleet, type FleetHost, startFleet } from "../../support/fleet.ts";
 import type { NetworkNamespace } from "../../support/network-namespace.ts";
 import { startNginx } from "../../support/nginx.ts";
 import { OperatorDesk } from "../../support/operator-desk.ts";
-import { COMMAND_BUNDLE } from "../../support/packetwatch-command.ts";
+import { COMMAND_BUNDLE, jsonLines } from "../../support/packetwatch-command.ts";
 import type { PinnedPacketwatch } from "../../support/pinned-packetwatch.ts";
 import { blockVerdict, publishVerdict } from "../../support/published-verdicts.ts";
 import { RecordingLogger } from "../../support/recording-logger.ts";
@@ -183,7 +183,11 @@ it("a trial that is over can't be confirmed", async () => {
 });
 
 it("a trial that is confirmed stays", async () => {
-  await command.run("enforce", "on", "--confirm", "60s");
+  const tried = await command.run("enforce", "on", "--confirm", "60s", "--json");
+  const [{ until, untilUs } = {}] = jsonLines(tried);
+  expect(until).toBe(new Date(Number(untilUs) / 1000).toISOString());
+  const [shown] = jsonLines(await command.run("enforce", "show", "--json"));
+  expect(shown).toMatchObject({ trialUntil: until, trialUntilUs: untilUs });
   const confirmed = await command.run("enforce", "confirm");
   expect(confirmed.out).toMatch(/^confirmed 'on' on 2\/2 hosts in \d+ ms\n$/);
   const live = () => names.map((name) => pins.get(name)?.maps.live());

@@ -22,6 +22,15 @@ function ownerOf(name: string): readonly string[] {
   });
 }
 
+it.each([["init"], ["list"], ["add", "capture", "capture-web1"], ["remove", "capture"]])(
+  "keys %s takes no empty name for the current folder",
+  async (verb, ...args) => {
+    const ran = await runPacketwatch({ settings: {}, args: ["keys", verb, "", ...args] });
+    expect(ran).toMatchObject({ code: 2, out: "" });
+    expect(ran.errors).toContain("It is empty; the current folder is '.'.");
+  },
+);
+
 describe("keys --owner", () => {
   const owners = ["--owner", "1000:1001", "--owner", "capture=7:8"] as const;
 
