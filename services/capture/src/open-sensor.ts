@@ -127,16 +127,16 @@ function sumCounters(counters: BpfMap): KernelCounters {
   return readCounters(slots, COUNTERS_BYTES);
 }
 
-/**
- * Loads with the maps that are pinned, and allows the host's own. One of another size is replaced, and blocks and
- * allows move over.
- */
+/** What moves over where a map of another size, or of an earlier version, is replaced. */
+const movedMaps: readonly MapName[] = ["blocked", "allowed", "live"];
+
+/** Loads with the maps that are pinned or what was in them, and allows the host's own. */
 function loadKeepingMaps(options: SensorOptions, paths: PinPaths): BpfObject {
   const outgrown = (Object.keys(mapNames) as MapName[]).filter(
     (name) => !fits(options, paths, name),
   );
-  const kept = outgrown.filter((name) => name === "blocked" || name === "allowed");
-  const old = kept.map((name) => openPinnedMap(paths.map(name), {}));
+  const moved = outgrown.filter((name) => movedMaps.includes(name));
+  const old = moved.map((name) => openPinnedMap(paths.map(name), {}));
   try {
     for (const name of outgrown) removePin(paths.map(name));
     const object = prepare(options, paths).load();
@@ -144,7 +144,7 @@ function loadKeepingMaps(options: SensorOptions, paths: PinPaths): BpfObject {
     for (const prefix of options.allowed) {
       addUnlessFull(object.map("allowed"), writeAllowKey(prefix), allowedValue);
     }
-    for (const [index, name] of kept.entries()) copyEntries(old[index], object.map(name));
+    for (const [index, name] of moved.entries()) copyEntries(old[index], object.map(name));
     return object;
   } finally {
     for (const map of old) map.close();
@@ -166,8 +166,13 @@ function fits(options: SensorOptions, paths: PinPaths, name: MapName): boolean {
   }
 }
 
+/** Values grow at their ends from version to version: what an earlier one didn't have is zero. */
 function copyEntries(from: BpfMap | undefined, to: BpfMap): void {
-  for (const { key, value } of from?.entries() ?? []) addUnlessFull(to, key, value);
+  for (const { key, value } of from?.entries() ?? []) {
+    const fitting = new Uint8Array(to.valueSize);
+    fitting.set(value.subarray(0, to.valueSize));
+    addUnlessFull(to, key, fitting);
+  }
 }
 
 /** What finds no room is left to the enforcer, which counts it, and makes room for what the host itself needs. */

@@ -1,4 +1,5 @@
 import { rmSync } from "node:fs";
+import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { jetstreamManager } from "@nats-io/jetstream";
 import { bootTimeNs } from "@packetwatch/bpf";
@@ -9,6 +10,7 @@ import {
   buckets,
   bucketSubject,
   encodeAllowEntry,
+  mapNames,
   streamNames,
   verdictSubject,
 } from "@packetwatch/contracts";
@@ -338,6 +340,22 @@ it("capture goes on with maps that hold less than is in them, and the host's own
   expect(smaller.maps.allowed()).toHaveLength(16);
   expect(smaller.maps.allowed()).toEqual(expect.arrayContaining([...own]));
   expect(numbers.filter((number) => smaller.maps.blockOf(`192.0.2.${number}`))).toHaveLength(16);
+});
+
+it("capture takes what was set at run time over from the map of an earlier version", async () => {
+  const before = await startCapture();
+  before.maps.block("192.0.2.1");
+  await host.kill("capture");
+  const pin = path.join(host.pinDir, "lo", mapNames.live);
+  rmSync(pin);
+  const bpftool = (command: string) => host.namespace.run("bpftool", command.split(" "));
+  bpftool(`map create ${pin} type array key 4 value 8 entries 1 name live`);
+  // `enforce` is 1, and `set` is PW_SET_OFF.
+  bpftool(`map update pinned ${pin} key 0 0 0 0 value 1 0 0 0 2 0 0 0`);
+
+  const pinned = await startCapture();
+  expect(pinned.maps.live()).toMatchObject({ enforce: "on", set: "off" });
+  expect(pinned.maps.blockOf("192.0.2.1")).toBeDefined();
 });
 
 it("blocks that a full map refuses are counted, and follow as soon as a lift makes room", async () => {
