@@ -2,6 +2,7 @@
 export const cliErrorCodes = {
   NATS_UNREACHABLE: { retryable: true, meaning: "no NATS server answers" },
   NOT_PROVISIONED: { retryable: true, meaning: "JetStream was not ready in time" },
+  NO_JETSTREAM: { retryable: true, meaning: "the NATS server runs without JetStream" },
   NATS_REFUSES: { retryable: false, meaning: "NATS refuses the credentials or the certificate" },
   STREAM_UNREADABLE: { retryable: true, meaning: "a stream can't be read in time" },
   SUBSCRIPTION: { retryable: false, meaning: "NATS refused or ended a subscription" },

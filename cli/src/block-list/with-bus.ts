@@ -1,5 +1,6 @@
 import type { Bus } from "@packetwatch/bus";
 import type { Config } from "@packetwatch/config";
+import { CliError } from "../cli-error.ts";
 import { connectCli } from "../connect-cli.ts";
 
 export type BusWork<T> = {
@@ -29,9 +30,25 @@ export async function withBus<T>({ config, command, timeoutMs, work }: BusWork<T
   const working = work(bus);
   try {
     return await Promise.race([working, hopeless]);
+  } catch (error) {
+    throw isRetryable(error) && !hasJetStream(bus) ? withoutJetStream(bus, error) : error;
   } finally {
     // What is given up fails with the connection.
     working.catch(() => undefined);
     await bus.close();
   }
+}
+
+function isRetryable(error: unknown): boolean {
+  return (error as { readonly retryable?: boolean }).retryable === true;
+}
+
+/** By what the server said when it took the connection. */
+function hasJetStream({ connection }: Bus): boolean {
+  return connection.info?.jetstream === true;
+}
+
+function withoutJetStream({ connection }: Bus, cause: unknown): CliError {
+  const detail = `NATS at ${connection.getServer()} runs without JetStream, and its log says why: a full disk switches it off until there is room and nats-server is started again`;
+  return new CliError("NO_JETSTREAM", detail, { cause });
 }

@@ -3,10 +3,15 @@ import { freePort, type NatsServer, startNats } from "../../support/nats.ts";
 import { runPacketwatch } from "../../support/packetwatch-command.ts";
 
 let nats: NatsServer;
+let bare: NatsServer;
 beforeAll(async () => {
   nats = await startNats();
+  bare = await startNats({ arguments: ["-js=false"] });
 });
-afterAll(() => nats.stop());
+afterAll(async () => {
+  await nats.stop();
+  await bare.stop();
+});
 
 const run = (...args: readonly string[]) =>
   runPacketwatch({ settings: { PW_NATS_URL: nats.url }, args });
@@ -24,6 +29,16 @@ describe("a command that can't do its work says so in one line", () => {
     expect({ code, out }).toEqual({ code: 1, out: "" });
     expect(errors).toMatch(/^packetwatch: read stream \w+: .*; is a detector running\?\n$/);
   });
+
+  it.each([[["blocked"]], [["block", "192.0.2.1"]], [["status"]], [["breaker", "show"]]])(
+    "%j, where NATS runs without JetStream, as after a full disk",
+    async (args) => {
+      const run = { settings: { PW_NATS_URL: bare.url }, args: [...args, "--timeout", "0.5"] };
+      const { code, out, errors } = await runPacketwatch(run);
+      expect({ code, out }).toEqual({ code: 1, out: "" });
+      expect(errors).toMatch(/^packetwatch: NATS at \S+ runs without JetStream, .*again\n$/);
+    },
+  );
 
   it.each([[["blocked"]], [["block", "192.0.2.1"]], [["unblock", "192.0.2.1"]]])(
     "%j, where no NATS answers",
