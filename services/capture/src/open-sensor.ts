@@ -128,14 +128,14 @@ function sumCounters(counters: BpfMap): KernelCounters {
 }
 
 /** What moves over where a map of another size, or of an earlier version, is replaced. */
-const movedMaps: readonly MapName[] = ["blocked", "allowed", "live"];
+const movedMaps: ReadonlySet<MapName> = new Set(["blocked", "allowed", "live"]);
 
 /** Loads with the maps that are pinned or what was in them, and allows the host's own. */
 function loadKeepingMaps(options: SensorOptions, paths: PinPaths): BpfObject {
   const outgrown = (Object.keys(mapNames) as MapName[]).filter(
     (name) => !fits(options, paths, name),
   );
-  const moved = outgrown.filter((name) => movedMaps.includes(name));
+  const moved = outgrown.filter((name) => movedMaps.has(name));
   const old = moved.map((name) => openPinnedMap(paths.map(name), {}));
   try {
     for (const name of outgrown) removePin(paths.map(name));
