@@ -113,6 +113,8 @@ it("a verdict on a prefix of another length is refused: it would reach further t
   const own = blockVerdict("2001:db8:0:200::/56");
   await publishVerdict(bus, own);
   expect(await applied.of("host", own.id)).toMatchObject({ action: "blocked" });
+  // The enforcer may have found the maps of capture only after it.
+  await site.blocked("2001:db8:0:200::");
   await publishVerdict(bus, unblockVerdict("2001:db8:0:200::/64"));
   const later = blockVerdict("192.0.2.1");
   await publishVerdict(bus, later);
