@@ -258,7 +258,7 @@ export class StreamReader {
     this.#lastSequence = info.streamSequence;
     this.#heardMs = Date.now();
     this.#pending = info.pending;
-    this.#tell(() => this.#options.onMessage(toStreamMessage(message)));
+    this.#tell(() => this.#options.onMessage(new DeliveredMessage(message)));
     if (this.#behind === 0) return;
     this.#behind = this.#behindAfter(info);
     if (this.#behind === 0) this.#tell(() => this.#options.onCaughtUp?.(this.#streamSequence));
@@ -289,20 +289,30 @@ export class StreamReader {
   }
 }
 
-// Headers are parsed when they are first asked for, which costs as much as all the rest here.
-function toStreamMessage(message: JsMsg): StreamMessage {
-  const { subject, data, info } = message;
-  return {
-    subject,
-    payload: data,
-    get messageId() {
-      return message.headers?.get("Nats-Msg-Id") ?? "";
-    },
-    sequence: info.streamSequence,
-    storedUs: Math.round(info.timestampNanos / 1000),
-    pending: info.pending,
-    markerReason: data.length === 0 ? markerReasonOf(message) : undefined,
-  };
+/** Headers are parsed when they are first asked for, which costs as much as all the rest here. */
+class DeliveredMessage implements StreamMessage {
+  readonly subject: string;
+  readonly payload: Uint8Array;
+  readonly sequence: number;
+  readonly storedUs: number;
+  readonly pending: number;
+  readonly markerReason: string | undefined;
+  readonly #message: JsMsg;
+
+  constructor(message: JsMsg) {
+    const { subject, data, info } = message;
+    this.subject = subject;
+    this.payload = data;
+    this.sequence = info.streamSequence;
+    this.storedUs = Math.round(info.timestampNanos / 1000);
+    this.pending = info.pending;
+    this.markerReason = data.length === 0 ? markerReasonOf(message) : undefined;
+    this.#message = message;
+  }
+
+  get messageId(): string {
+    return this.#message.headers?.get("Nats-Msg-Id") ?? "";
+  }
 }
 
 /** What NATS writes in place of an expired message, and what its KV client writes on delete; both are empty. */
