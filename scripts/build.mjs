@@ -29,6 +29,7 @@ const benchPrograms = [
 const benches = {
   ...Object.fromEntries(benchPrograms.map((name) => [`bench/${name}`, `bench/${name}.ts`])),
   "bench/ring-load": "bench/load/ring-load.ts",
+  "bench/detection-play": "bench/load/detection-play.ts",
   "bench/relay": "bench/load/relay.ts",
   "bench/shard-taker": "bench/load/shard-taker.ts",
 };
