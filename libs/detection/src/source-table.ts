@@ -176,7 +176,7 @@ export class SourceTable {
     const newestUs = this.#table.seenUs(record);
     if (lead === BUSY || lead === BUSY_NAMED) {
       tuple.words[NAMED] = lead === BUSY ? 0 : 1;
-      if (timeUs > newestUs) this.#table.renew(record, tuple);
+      this.#renew(record, tuple);
       return false;
     }
     if (timeUs < newestUs - this.#shortestWindowUs) return this.#leave(record, tuple.words);
@@ -238,7 +238,7 @@ export class SourceTable {
   #setLead(record: number, tuple: EventTuple, lead: number): boolean {
     if (Math.abs(lead) > MAX_LEAD_US) return this.#leave(record, tuple.words);
     this.#words[record * RECORD_WORDS + LEAD] = lead;
-    if (tuple.times[TIME]! > this.#table.seenUs(record)) this.#table.renew(record, tuple);
+    this.#renew(record, tuple);
     return true;
   }
 
@@ -258,14 +258,14 @@ export class SourceTable {
     }
     this.#words[record * RECORD_WORDS + LEAD] = LISTED;
     this.#words[record * RECORD_WORDS + LIST] = list;
-    if (tuple.times[TIME]! > this.#table.seenUs(record)) this.#table.renew(record, tuple);
+    this.#renew(record, tuple);
     return true;
   }
 
   #seeListed(record: number, tuple: EventTuple): boolean {
     const list = this.#words[record * RECORD_WORDS + LIST]!;
     if (!this.#lists.see(list, tuple)) return this.#leave(record, tuple.words);
-    if (tuple.times[TIME]! > this.#table.seenUs(record)) this.#table.renew(record, tuple);
+    this.#renew(record, tuple);
     return true;
   }
 
@@ -274,6 +274,11 @@ export class SourceTable {
     if ((this.#words[record * RECORD_WORDS + LEAD]! | 0) !== LISTED) return;
     if (this.#table.isLive(record)) this.#tell(record, this.#replay);
     this.#giveBackList(record);
+  }
+
+  /** Notes an event's time, unless the record has seen a later one. */
+  #renew(record: number, tuple: EventTuple): void {
+    if (tuple.times[TIME]! > this.#table.seenUs(record)) this.#table.renew(record, tuple);
   }
 
   #giveBackList(record: number): void {
