@@ -12,7 +12,7 @@ import {
 } from "./active-rule.ts";
 import type { WindowEntry } from "./distinct-window.ts";
 import {
-  createEventTuple,
+  createTupleGroup,
   DESTINATION,
   type EventTuple,
   FLOOR,
@@ -22,6 +22,7 @@ import {
   SOURCE,
   SOURCE_PORT,
   TIME,
+  TUPLE_TIMES,
   TUPLE_WORDS,
 } from "./event-tuple.ts";
 import { addressAt, decidingEventOf, type Evidence, evidenceOf } from "./evidence.ts";
@@ -143,9 +144,16 @@ export class Detector {
   readonly #event = createSynEvent();
   /** Lays out the source of a verdict, an alert or a question. */
   readonly #named = new Uint32Array(TUPLE_WORDS);
-  readonly #tuples = Array.from({ length: GROUP_EVENTS }, createEventTuple);
+  readonly #group = createTupleGroup(GROUP_EVENTS);
   /** Those of a group whose sources are busy. */
-  readonly #busy = this.#tuples.slice();
+  readonly #busy = createTupleGroup(GROUP_EVENTS);
+  #busyCount = 0;
+  readonly #addBusy = (tuple: EventTuple) => {
+    this.#hash.fill(tuple.words);
+    const { words, times } = this.#busy.tuples[this.#busyCount++]!;
+    words.set(tuple.words);
+    times.set(tuple.times);
+  };
   #events = 0;
   #holdPeriods: readonly HoldPeriod[] = [];
   #allowed = 0;
@@ -184,8 +192,8 @@ export class Detector {
    * rule; undefined if nothing. Keeps no reference to the event, and allocates nothing unless a rule fires.
    */
   observe(event: SynEvent): readonly Detection[] | undefined {
-    const tuple = this.#tuples[0]!;
-    if (!this.#admit(event, tuple) || this.#sources.absorb(tuple)) return undefined;
+    const tuple = this.#group.tuples[0]!;
+    if (!this.#admit(event, 0) || this.#sources.absorb(tuple)) return undefined;
     this.#hash.fill(tuple.words);
     return this.#judge(tuple);
   }
@@ -197,16 +205,16 @@ export class Detector {
   observeBatch(batch: SynReader, onDetections: (detections: readonly Detection[]) => void): void {
     for (let first = 0; first < batch.count; first += GROUP_EVENTS) {
       const admitted = this.#admitGroup(batch, first);
-      this.#sources.warm(this.#tuples, admitted);
       const busy = this.#absorbGroup(admitted);
       if (busy === 0) continue;
       for (const { window } of this.#rules) window.warm(this.#busy, busy);
-      for (const { window } of this.#rules) window.warmExtensions(this.#busy, busy);
+      for (const { window } of this.#rules) window.warmExtensions(busy);
+      const { tuples } = this.#busy;
       for (let member = 0; member < busy; member++) {
-        const detections = this.#judge(this.#busy[member]!);
+        const detections = this.#judge(tuples[member]!);
         if (detections === undefined) continue;
         // Those that follow were told apart before this: they may be of the source that is named now.
-        for (let later = member + 1; later < busy; later++) this.#busy[later]!.words[NAMED] = 1;
+        for (let later = member + 1; later < busy; later++) tuples[later]!.words[NAMED] = 1;
         onDetections(detections);
       }
     }
@@ -272,21 +280,16 @@ export class Detector {
     let admitted = 0;
     for (let index = first; index < end; index++) {
       batch.read(index, this.#event);
-      if (this.#admit(this.#event, this.#tuples[admitted]!)) admitted++;
+      if (this.#admit(this.#event, admitted)) admitted++;
     }
     return admitted;
   }
 
   /** Takes in those of the first `admitted` tuples whose sources aren't busy; gathers the others, and says how many. */
   #absorbGroup(admitted: number): number {
-    let busy = 0;
-    for (let member = 0; member < admitted; member++) {
-      const tuple = this.#tuples[member]!;
-      if (this.#sources.absorb(tuple)) continue;
-      this.#hash.fill(tuple.words);
-      this.#busy[busy++] = tuple;
-    }
-    return busy;
+    this.#busyCount = 0;
+    this.#sources.absorbGroup(this.#group, admitted, this.#addBusy);
+    return this.#busyCount;
   }
 
   #createSources(capacity: number): SourceTable {
@@ -323,26 +326,28 @@ export class Detector {
   }
 
   /** Lays an event out as a tuple, with the hash of its source. False if it is none that counts. */
-  #admit(event: SynEvent, { words, times }: EventTuple): boolean {
+  #admit(event: SynEvent, member: number): boolean {
+    const { words, times } = this.#group;
     this.#events++;
     if ((event.flags & synFlags.allowed) !== 0) {
       this.#allowed++;
       return false;
     }
     if (this.#count === "closed" && !this.#isOnClosedPort(event.flags)) return false;
-    words[LEADING_PORT] = event.destinationPort;
-    words[SOURCE] = event.s0;
-    words[SOURCE + 1] = event.s1;
-    words[SOURCE + 2] = event.s2;
-    words[SOURCE + 3] = event.s3;
-    words[DESTINATION] = event.d0;
-    words[DESTINATION + 1] = event.d1;
-    words[DESTINATION + 2] = event.d2;
-    words[DESTINATION + 3] = event.d3;
-    words[PORT] = event.destinationPort;
-    words[SOURCE_PORT] = event.sourcePort;
-    this.#hash.fillSource(words);
-    times[TIME] = event.timeUs;
+    const at = member * TUPLE_WORDS;
+    words[at + LEADING_PORT] = event.destinationPort;
+    words[at + SOURCE] = event.s0;
+    words[at + SOURCE + 1] = event.s1;
+    words[at + SOURCE + 2] = event.s2;
+    words[at + SOURCE + 3] = event.s3;
+    words[at + DESTINATION] = event.d0;
+    words[at + DESTINATION + 1] = event.d1;
+    words[at + DESTINATION + 2] = event.d2;
+    words[at + DESTINATION + 3] = event.d3;
+    words[at + PORT] = event.destinationPort;
+    words[at + SOURCE_PORT] = event.sourcePort;
+    this.#hash.fillSource(words, at);
+    times[member * TUPLE_TIMES + TIME] = event.timeUs;
     return true;
   }
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type EventTuple, FLOOR, type RuleLayout, TIME } from "./event-tuple.ts";
+import { type EventTuple, FLOOR, type RuleLayout, TIME, type TupleGroup } from "./event-tuple.ts";
 import { ExtensionPool, NEVER, NO_EXTENSION } from "./extension-pool.ts";
 import { CACHE_LINE_BYTES } from "./line-memory.ts";
 import { MAX_WARMED, RecordTable } from "./record-table.ts";
@@ -75,7 +75,8 @@ export class DistinctWindow {
   readonly #words: Uint32Array;
   readonly #itemsOffset: number;
   readonly #extensionOffset: number;
-  /** The extensions that are warmed. */
+  /** The records of a group's tuples, and their extensions. */
+  readonly #located = new Int32Array(MAX_WARMED);
   readonly #extensions = new Int32Array(MAX_WARMED);
   #late = 0;
   #warmed = 0;
@@ -139,7 +140,7 @@ export class DistinctWindow {
     let newestUs = doubles[newestAt]!;
     if (timeUs > newestUs) {
       newestUs = timeUs;
-      this.#table.renew(record, tuple);
+      this.#table.renew(record, tuple.times);
     } else if (timeUs < newestUs - this.windowUs) {
       this.#late++;
       return false;
@@ -166,21 +167,19 @@ export class DistinctWindow {
     return false;
   }
 
-  /** Prepares for `observe` with the first `count` tuples, `MAX_WARMED` at most: it changes nothing but the time it takes. */
-  warm(tuples: readonly EventTuple[], count: number): void {
-    this.#table.warm(tuples, count);
+  /** Prepares for `observe` with a group's first `count` tuples, `MAX_WARMED` at most: it changes nothing but the time it takes. */
+  warm(group: TupleGroup, count: number): void {
+    if (this.#table.isLarge) this.#table.locate(group, count, this.#located);
   }
 
-  /** The same once more, for what lies behind the records that `warm` has loaded. */
-  warmExtensions(tuples: readonly EventTuple[], count: number): void {
+  /** The same once more, for what lies behind the records that `warm` has found. */
+  warmExtensions(count: number): void {
     if (this.#extendedItems === 0 || !this.#table.isLarge) return;
     const extensions = this.#extensions;
-    let known = 0;
     for (let index = 0; index < count; index++) {
-      const record = this.#table.guess(tuples[index]!.words);
-      if (record >= 0) extensions[known++] = this.#words[this.#extensionAt(record)]!;
+      extensions[index] = this.#words[this.#extensionAt(this.#located[index]!)]!;
     }
-    this.#warmed = this.#pool.warm(extensions, known);
+    this.#warmed = this.#pool.warm(extensions, count);
   }
 
   /** Means nothing: it keeps the loads of `warmExtensions` from being optimised away. */

@@ -21,7 +21,8 @@ export const HORIZONTAL_HASH = 12;
 export const SOURCE_PORT = 13;
 /** Behind what is laid out: 0 if no verdict on the source and no alert about it is known, so that nobody looks. */
 export const NAMED = 14;
-export const TUPLE_WORDS = 15;
+/** A cache line's. */
+export const TUPLE_WORDS = 16;
 export const ADDRESS_WORDS = 4;
 
 /** When the event happened, and the time before which nothing counts for its source; both in microseconds. */
@@ -37,6 +38,22 @@ export type EventTuple = {
 
 export function createEventTuple(): EventTuple {
   return { words: new Uint32Array(TUPLE_WORDS), times: new Float64Array(TUPLE_TIMES) };
+}
+
+/**
+ * Tuples one behind another, so that the caches hold many: member m's words begin at `m * TUPLE_WORDS` of `words`, its times at
+ * `m * TUPLE_TIMES` of `times`. `tuples` are views of the same memory, for who wants one of them.
+ */
+export type TupleGroup = EventTuple & { readonly tuples: readonly EventTuple[] };
+
+export function createTupleGroup(members: number): TupleGroup {
+  const words = new Uint32Array(members * TUPLE_WORDS);
+  const times = new Float64Array(members * TUPLE_TIMES);
+  const tuples = Array.from({ length: members }, (_, member) => ({
+    words: words.subarray(member * TUPLE_WORDS, (member + 1) * TUPLE_WORDS),
+    times: times.subarray(member * TUPLE_TIMES, (member + 1) * TUPLE_TIMES),
+  }));
+  return { words, times, tuples };
 }
 
 /** Where in a tuple's words a key lies, and its hash. */

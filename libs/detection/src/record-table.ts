@@ -1,4 +1,10 @@
-import { type EventTuple, type KeyLayout, TIME } from "./event-tuple.ts";
+import {
+  type EventTuple,
+  type KeyLayout,
+  TIME,
+  TUPLE_WORDS,
+  type TupleGroup,
+} from "./event-tuple.ts";
 import { allocateLines, loadTogether } from "./line-memory.ts";
 
 /** The most tuples that can be warmed up at once; a multiple of four (see `loadTogether`). */
@@ -46,7 +52,7 @@ export class RecordTable {
   readonly words: Uint32Array;
   /** Whether the latest `claim` took a record that another key had. */
   replaced = false;
-  /** Means nothing: it keeps the loads of `warm` from being optimised away. */
+  /** Means nothing: it keeps the loads of `locate` from being optimised away. */
   warmed = 0;
   readonly #homeMask: number;
   readonly #keyStart: number;
@@ -56,6 +62,8 @@ export class RecordTable {
   readonly #lifeUs: number;
   /** Where the records that are warmed begin. */
   readonly #places = new Int32Array(MAX_WARMED);
+  /** Members of a group that aren't located yet. */
+  readonly #missing = new Int32Array(MAX_WARMED);
   #watermarkUs = FREE;
   #size = 0;
   #evictedLive = 0;
@@ -95,16 +103,9 @@ export class RecordTable {
     return this.#evictedLive;
   }
 
-  /** Whether so many records are in use that `warm` pays. */
+  /** Whether so many records are in use that `locate` pays. */
   get isLarge(): boolean {
     return this.#size > CACHED_RECORDS;
-  }
-
-  /** The record that the key in a tuple's words most likely has: its home, or the one beside it if that is another key's. */
-  guess(tuple: Uint32Array): number {
-    const home = this.#homeOf(tuple);
-    const lastWord = this.words[(home + 1) * this.recordWords - 1];
-    return lastWord === tuple[this.#keyStart + this.#keyWords - 1] ? home : home ^ 1;
   }
 
   /** The record of the key in a tuple's words; -1 if there is none. */
@@ -127,20 +128,50 @@ export class RecordTable {
     return -1;
   }
 
-  /** Brings what tuples will look up into the processor's caches. */
-  warm(tuples: readonly EventTuple[], count: number): void {
-    if (!this.isLarge) return;
+  /**
+   * Looks for the keys of a group's first `count` tuples, `MAX_WARMED` at most, and waits for memory together for all of them.
+   * `located` gets for each the record that the key most likely has, because only last words are compared; its home if there
+   * is none.
+   */
+  locate({ words }: TupleGroup, count: number, located: Int32Array): void {
+    const { recordWords, words: records } = this;
     const places = this.#places;
-    for (let index = 0; index < count; index++) {
-      places[index] = this.#homeOf(tuples[index]!.words) * this.recordWords;
+    const missing = this.#missing;
+    for (let member = 0; member < count; member++) {
+      const home = this.#homeOf(words, member * TUPLE_WORDS);
+      located[member] = home;
+      places[member] = (home + 1) * recordWords - 1;
     }
-    const homes = loadTogether(this.words, places, count);
-    let beside = 0;
-    for (let index = 0; index < count; index++) {
-      const place = this.guess(tuples[index]!.words) * this.recordWords;
-      if (place !== places[index]) places[beside++] = place;
+    this.warmed = loadTogether(records, places, count);
+    const lastWord = this.#keyStart + this.#keyWords - 1;
+    let left = 0;
+    for (let member = 0; member < count; member++) {
+      const isHome = records[places[member]!] === words[member * TUPLE_WORDS + lastWord];
+      if (!isHome) missing[left++] = member;
     }
-    this.warmed = homes ^ loadTogether(this.words, places, beside);
+    for (let way = 1; left > 0 && way < WAYS; way++)
+      left = this.#locateAt(way, words, left, located);
+  }
+
+  /** The same for the first `count` missing members, which aren't nearer to their homes; says how many are missing still. */
+  #locateAt(way: number, words: Uint32Array, count: number, located: Int32Array): number {
+    const { recordWords, words: records } = this;
+    const places = this.#places;
+    const missing = this.#missing;
+    for (let index = 0; index < count; index++) {
+      const record = this.#homeOf(words, missing[index]! * TUPLE_WORDS) ^ way;
+      places[index] = (record + 1) * recordWords - 1;
+    }
+    this.warmed ^= loadTogether(records, places, count);
+    const lastWord = this.#keyStart + this.#keyWords - 1;
+    let left = 0;
+    for (let index = 0; index < count; index++) {
+      const member = missing[index]!;
+      const isThere = records[places[index]!] === words[member * TUPLE_WORDS + lastWord];
+      if (isThere) located[member]! ^= way;
+      else missing[left++] = member;
+    }
+    return left;
   }
 
   /** The record that the key in a tuple's words gets if it comes: the nearest that is free, or else the one seen longest ago. */
@@ -176,13 +207,13 @@ export class RecordTable {
     for (let word = 0; word < this.#keyWords; word++) {
       this.words[key + word] = tuple.words[this.#keyStart + word]!;
     }
-    this.renew(record, tuple);
+    this.renew(record, tuple.times);
     return record;
   }
 
-  /** Notes a tuple's time for a record that was last seen before it. */
-  renew(record: number, { times }: EventTuple): void {
-    const timeUs = times[TIME]!;
+  /** Notes a time for a record that was last seen before it: the one at a place of `times`. */
+  renew(record: number, times: Float64Array, at = TIME): void {
+    const timeUs = times[at]!;
     this.doubles[record * this.recordDoubles] = timeUs;
     if (timeUs > this.#watermarkUs) this.#watermarkUs = timeUs;
   }
@@ -216,7 +247,7 @@ export class RecordTable {
     return [...this.words.subarray(at, at + this.#keyWords)];
   }
 
-  #homeOf(tuple: Uint32Array): number {
-    return tuple[this.#hashAt]! & this.#homeMask;
+  #homeOf(words: Uint32Array, start = 0): number {
+    return words[start + this.#hashAt]! & this.#homeMask;
   }
 }

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
   createEventTuple,
+  createTupleGroup,
   DESTINATION,
   type EventTuple,
   LEADING_PORT,
@@ -46,8 +47,19 @@ function createTable(options: Partial<SourceTableOptions> = {}) {
     return tuple;
   };
   const absorb = (sighting: Sighting, source = visitor) => table.absorb(tupleOf(sighting, source));
+  const absorbGroup = (sighting: Sighting, sources: readonly AddressWords[]) => {
+    const group = createTupleGroup(sources.length);
+    for (const [member, source] of sources.entries()) {
+      const { words, times } = tupleOf(sighting, source);
+      group.tuples[member]!.words.set(words);
+      group.tuples[member]!.times.set(times);
+    }
+    let busy = 0;
+    table.absorbGroup(group, sources.length, () => busy++);
+    return busy;
+  };
   const leave = (source = visitor) => table.leaveToRules(tupleOf([0, 0], source).words);
-  return { table, absorb, leave, replayed };
+  return { table, absorb, absorbGroup, leave, replayed };
 }
 
 function sightingOf({ words, times }: EventTuple): Sighting {
@@ -257,6 +269,22 @@ test("targets that differ in one word or in the port are different ones", () => 
     ]);
   }
 });
+
+test.each([0, 1, 2, 3])(
+  "sources of a group that differ in word %i alone are different ones",
+  (word) => {
+    const sources = Array.from({ length: 8 }, (_, index) => {
+      const [w0, w1, w2, w3] = visitor.with(word, index);
+      return [w0!, w1!, w2!, w3!] as const;
+    });
+    // All of them have the same few homes, and try the same target.
+    const { table, absorbGroup } = createTable({ capacity: 8 });
+    expect(absorbGroup([0, 443], sources)).toBe(0);
+    expect(table.size).toBe(8);
+    expect(absorbGroup([1, 443], sources)).toBe(0);
+    expect(table.size).toBe(8);
+  },
+);
 
 describe("a source of several targets", () => {
   const thresholds = { vertical: 100, horizontal: 100, spread: 100 };

@@ -31,9 +31,9 @@ export class TupleHash {
     );
   }
 
-  /** Fills in the hash of the source key alone. */
-  fillSource(tuple: Uint32Array): void {
-    tuple[SOURCE_HASH] = finalise(this.#addressSum(tuple, SOURCE, 0));
+  /** Fills in the hash of the source key alone, of the tuple that begins at a word. */
+  fillSource(words: Uint32Array, start = 0): void {
+    words[start + SOURCE_HASH] = finalise(this.#addressSum(words, start + SOURCE, 0));
   }
 
   /** Fills in all hashes. */
