@@ -2,7 +2,7 @@ import { execFileSync, spawn, type ChildProcessWithoutNullStreams } from "node:c
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { buildSync } from "esbuild";
+import { bundleProgram } from "./bundle-program.ts";
 import { within } from "./eventually.ts";
 import type { NetworkNamespace } from "./network-namespace.ts";
 
@@ -15,15 +15,7 @@ export class ChildProgram {
   /** Bundles it into the build folder, beside the packages that it needs. */
   constructor(name: string) {
     this.#bundle = pathFromHere(`../../build/test/children/${name}.js`);
-    buildSync({
-      entryPoints: [pathFromHere(`children/${name}.ts`)],
-      outfile: this.#bundle,
-      bundle: true,
-      platform: "node",
-      format: "esm",
-      external: ["koffi"],
-      logLevel: "error",
-    });
+    bundleProgram(pathFromHere(`children/${name}.ts`), this.#bundle);
   }
 
   /** Runs it to its end, so that nothing of it is left; returns what it printed. */

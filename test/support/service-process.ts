@@ -1,11 +1,10 @@
 /** A service in a process of its own, and what it logs. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { buildSync } from "esbuild";
+import { bundleProgram } from "./bundle-program.ts";
 import { waitUntil, within } from "./eventually.ts";
 
 const LINE_TIMEOUT_MS = 20_000;
@@ -14,22 +13,8 @@ const BUNDLES = fileURLToPath(new URL("../../build/test/services", import.meta.u
 
 /** Bundles a TypeScript file, which Node 20 can't run; returns what it can. */
 export function bundleService(file: string, name: string = basename(file, ".ts")): string {
-  mkdirSync(BUNDLES, { recursive: true });
   const outfile = join(BUNDLES, `${name}.js`);
-  // CommonJS packages inside an ES module bundle (pino, prom-client) still call require().
-  const require =
-    'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);';
-  buildSync({
-    entryPoints: [file],
-    outfile,
-    bundle: true,
-    platform: "node",
-    target: "node20",
-    format: "esm",
-    external: ["koffi"],
-    banner: { js: require },
-    logLevel: "error",
-  });
+  bundleProgram(file, outfile);
   return outfile;
 }
 

@@ -13,7 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { buildSync } from "esbuild";
+import { bundleProgram } from "../../support/bundle-program.ts";
 import { freePort } from "../../support/nats.ts";
 
 export const services = ["capture", "detector", "enforcer", "metrics"] as const;
@@ -60,7 +60,7 @@ export class NativeHost {
       symlinkSync(path.join(repository, name), path.join(folder, name));
     for (const name of services)
       copyFileSync(here("stand-in-service.js"), path.join(folder, "build", `${name}.js`));
-    bundleCommand(path.join(folder, "build/packetwatch.js"));
+    bundleProgram(here("stand-in-command.ts"), path.join(folder, "build/packetwatch.js"));
     return new NativeHost(folder, await freePort());
   }
 
@@ -130,21 +130,6 @@ export class NativeHost {
     await this.run(["down"]);
     rmSync(this.folder, { recursive: true });
   }
-}
-
-function bundleCommand(outfile: string): void {
-  const banner =
-    'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);';
-  buildSync({
-    entryPoints: [here("stand-in-command.ts")],
-    outfile,
-    bundle: true,
-    platform: "node",
-    format: "esm",
-    external: ["koffi"],
-    banner: { js: banner },
-    logLevel: "error",
-  });
 }
 
 /** Empty for a process that has ended meanwhile. */

@@ -30,12 +30,12 @@ const fetched = Object.entries(packages).filter(
 );
 
 /**
- * Packages that have an install script. None is run (.npmrc): esbuild's only
- * checks a binary that comes as a package of its own, and so does koffi's; those
- * of cpu-features and ssh2 compile what makes SSH faster, and protobufjs's prints
- * a notice. testcontainers brings the last three, and uses no SSH here.
+ * Packages that have an install script. None is run (.npmrc): koffi's only
+ * checks a binary that comes as a package of its own; those of cpu-features and
+ * ssh2 compile what makes SSH faster, and protobufjs's prints a notice.
+ * testcontainers brings the last three, and uses no SSH here.
  */
-const WITH_INSTALL_SCRIPT = ["cpu-features", "esbuild", "koffi", "protobufjs", "ssh2"];
+const WITH_INSTALL_SCRIPT = ["cpu-features", "koffi", "protobufjs", "ssh2"];
 
 describe("packages", () => {
   it.each(manifests)("%s names exact versions", (_path, manifest) => {
