@@ -145,10 +145,12 @@ export class Detector {
   /** Lays out the source of a verdict, an alert or a question. */
   readonly #named = new Uint32Array(TUPLE_WORDS);
   readonly #group = createTupleGroup(GROUP_EVENTS);
-  /** Those of a group whose sources are busy. */
+  /** Those of a group whose sources are busy and not quiet. */
   readonly #busy = createTupleGroup(GROUP_EVENTS);
   #busyCount = 0;
   readonly #addBusy = (tuple: EventTuple) => {
+    // Sources that are quiet are most of the busy ones, and no rule's memory is waited for on their behalf.
+    if (this.#isQuiet(tuple)) return;
     this.#hash.fill(tuple.words);
     const { words, times } = this.#busy.tuples[this.#busyCount++]!;
     words.set(tuple.words);
@@ -374,17 +376,27 @@ export class Detector {
     return this.#decide(tuple, fired);
   }
 
+  /** Whether the source is blocked at the event's time; if so, the event is counted. What comes before it alters nothing then. */
+  #isQuiet({ words, times }: EventTuple): boolean {
+    if (words[NAMED] === 0) return false;
+    const mark = this.#marks.find(words);
+    if (mark < 0 || !this.#marks.isBlock(mark)) return false;
+    if (times[TIME]! >= this.#marks.floorUs(mark)) return false;
+    this.#quiet++;
+    return true;
+  }
+
   /** Whether the last verdict on the event's source lets it count; if so, from which floor. */
-  #passesVerdict({ words, times }: EventTuple): boolean {
-    const timeUs = times[TIME]!;
+  #passesVerdict(tuple: EventTuple): boolean {
+    const { words, times } = tuple;
     times[FLOOR] = -Infinity;
     if (words[NAMED] === 0) return true;
+    if (this.#isQuiet(tuple)) return false;
     const mark = this.#marks.find(words);
     if (mark < 0) return true;
     const floorUs = this.#marks.floorUs(mark);
-    if (timeUs < floorUs) {
-      if (this.#marks.isBlock(mark)) this.#quiet++;
-      else this.#beforeUnblock++;
+    if (times[TIME]! < floorUs) {
+      this.#beforeUnblock++;
       return false;
     }
     this.#marks.pass(mark);

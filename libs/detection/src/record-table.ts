@@ -16,6 +16,9 @@ const CACHED_RECORDS = 1024;
 /** Records that a key may lie in. */
 const WAYS = 8;
 
+/** The nearest of these, of which `locate` loads: a key that isn't there is most likely nowhere. */
+const LOCATED_WAYS = 4;
+
 /** What a free record has for a time: memory comes zeroed, and no event is from before 1970. */
 const FREE = 0;
 
@@ -130,8 +133,8 @@ export class RecordTable {
 
   /**
    * Looks for the keys of a group's first `count` tuples, `MAX_WARMED` at most, and waits for memory together for all of them.
-   * `located` gets for each the record that the key most likely has, because only last words are compared; its home if there
-   * is none.
+   * `located` gets for each the record that the key most likely has, because only last words are compared; its home if it
+   * isn't found near that.
    */
   locate({ words }: TupleGroup, count: number, located: Int32Array): void {
     const { recordWords, words: records } = this;
@@ -149,8 +152,9 @@ export class RecordTable {
       const isHome = records[places[member]!] === words[member * TUPLE_WORDS + lastWord];
       if (!isHome) missing[left++] = member;
     }
-    for (let way = 1; left > 0 && way < WAYS; way++)
+    for (let way = 1; left > 0 && way < LOCATED_WAYS; way++) {
       left = this.#locateAt(way, words, left, located);
+    }
   }
 
   /** The same for the first `count` missing members, which aren't nearer to their homes; says how many are missing still. */
