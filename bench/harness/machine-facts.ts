@@ -2,7 +2,15 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { cpus, loadavg, release, totalmem } from "node:os";
 
-export type MachineFacts = {
+/** Shares of the machine's CPU time over a while. */
+export type CpuShares = {
+  readonly busyShare: number;
+  /** What the hypervisor gave to other machines while this one wanted it. */
+  readonly stolenShare: number;
+};
+
+/** The shares are those of the bench's whole time. */
+export type MachineFacts = CpuShares & {
   readonly processor: string;
   readonly cores: number;
   readonly memoryGib: number;
@@ -11,9 +19,6 @@ export type MachineFacts = {
   readonly commit: string;
   /** The load average of one minute as the bench began: what others were doing. */
   readonly loadBefore: number;
-  /** Shares of the machine's CPU time while the bench ran. */
-  readonly busyShare: number;
-  readonly stolenShare: number;
 };
 
 type CpuTimes = { readonly all: number; readonly idle: number; readonly stolen: number };
@@ -21,18 +26,26 @@ type CpuTimes = { readonly all: number; readonly idle: number; readonly stolen: 
 /** Call it as a bench begins, and what it returns when the bench has ended. */
 export function observeMachine(): () => MachineFacts {
   const [loadBefore = 0] = loadavg();
+  const conclude = observeCpus();
+  return () => ({
+    processor: cpus()[0]?.model ?? "unknown",
+    cores: cpus().length,
+    memoryGib: Math.round(totalmem() / 2 ** 30),
+    kernel: release(),
+    node: process.version,
+    commit: commitOf(),
+    loadBefore,
+    ...conclude(),
+  });
+}
+
+/** The shares from this call to that of what it returns. */
+export function observeCpus(): () => CpuShares {
   const before = readCpuTimes();
   return () => {
     const after = readCpuTimes();
     const all = Math.max(1, after.all - before.all);
     return {
-      processor: cpus()[0]?.model ?? "unknown",
-      cores: cpus().length,
-      memoryGib: Math.round(totalmem() / 2 ** 30),
-      kernel: release(),
-      node: process.version,
-      commit: commitOf(),
-      loadBefore,
       busyShare: 1 - (after.idle - before.idle) / all,
       stolenShare: (after.stolen - before.stolen) / all,
     };
