@@ -96,6 +96,23 @@ describe("the command", () => {
     expect(said.join("")).toBe(`packetwatch: ${what}\n('${path} --help' tells how it is used)\n`);
   });
 
+  it.each([
+    [["allow", "add", "10.1.2.3/16"], "10.1.2.3/16 is an address within 10.1.0.0/16"],
+    [["allow", "remove", "2001:db8::7/64"], "name that, or 2001:db8::7 alone"],
+    [["keys", "add", "keys", "capture", "web1", "--host", "web 1"], "as in PW_HOST"],
+    [["keys", "add", "keys", "capture", "web1", "--host", ""], "as in PW_HOST"],
+  ])("%j is misuse", async (args, reason) => {
+    const program = createProgram();
+    const said: string[] = [];
+    const listen = (command: Command): void => {
+      command.configureOutput({ writeErr: (text) => said.push(text) });
+      for (const each of command.commands) listen(each);
+    };
+    listen(program);
+    await expect(program.parseAsync(args, { from: "user" })).rejects.toThrow(CommanderError);
+    expect(said.join("")).toContain(reason);
+  });
+
   it("every argument is described", () => {
     const argumentsOf = (command: Command): readonly string[] => [
       ...command.registeredArguments

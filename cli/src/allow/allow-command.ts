@@ -8,7 +8,9 @@ import {
   type Prefix,
 } from "@packetwatch/net";
 import { type Command, InvalidArgumentError } from "commander";
+import { CliError } from "../cli-error.ts";
 import { longDurationArgument } from "../duration.ts";
+import { requireNoHostBits } from "../host-bits.ts";
 import { jsonOption, timeoutOption } from "../options.ts";
 import { addAllowed } from "./add-allowed.ts";
 import { checkAllowed } from "./check-allowed.ts";
@@ -90,7 +92,11 @@ function checkCommand(allow: Command, from: Environment): void {
 }
 
 function prefixArgument(text: string): Prefix {
-  return orMisuse(() => parseAllowPrefix(text));
+  return orMisuse(() => {
+    const prefix = parseAllowPrefix(text);
+    requireNoHostBits(text, prefix);
+    return prefix;
+  });
 }
 
 function addressArgument(text: string): AddressWords {
@@ -101,7 +107,9 @@ function orMisuse<T>(parse: () => T): T {
   try {
     return parse();
   } catch (error) {
-    if (error instanceof AddressError) throw new InvalidArgumentError(error.message);
+    if (error instanceof AddressError || error instanceof CliError) {
+      throw new InvalidArgumentError(error.message);
+    }
     throw error;
   }
 }

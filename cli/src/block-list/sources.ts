@@ -2,16 +2,14 @@
 import {
   type AddressWords,
   createPrefix,
-  formatAddress,
   formatPrefix,
   isIpv4,
-  maskAddress,
   parsePrefix,
   type Prefix,
   prefixContains,
-  sameAddress,
 } from "@packetwatch/net";
 import { CliError } from "../cli-error.ts";
+import { requireNoHostBits } from "../host-bits.ts";
 
 /** A CIDR that stands for more sources than this is refused: each takes an entry of every block map. */
 export const MAX_SOURCES = 1024;
@@ -53,15 +51,6 @@ export function isWithin(cidr: Prefix, source: string): boolean {
   // IPv4 is a part of ::/0 in our keys alone.
   if (isIpv4(cidr.words) !== isIpv4(prefix.words)) return false;
   return prefix.bits >= cidr.bits && prefixContains(cidr, prefix.words);
-}
-
-/** `10.1.2.3/16` is a slip more often than 65,536 addresses. */
-function requireNoHostBits(text: string, prefix: Prefix): void {
-  if (!text.includes("/")) return;
-  const given = parsePrefix(text.split("/")[0] ?? "").words;
-  if (sameAddress(given, maskAddress(given, prefix.bits))) return;
-  const detail = `${text} is an address within ${formatPrefix(prefix)}: name that, or ${formatAddress(given)} alone`;
-  throw new CliError("BAD_SOURCE", detail);
 }
 
 function partOfSource(text: string, source: Prefix): CliError {

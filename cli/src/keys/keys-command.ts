@@ -1,4 +1,5 @@
 /** `packetwatch keys`: who may connect to NATS, and as what. */
+import { HOST_NAME } from "@packetwatch/config";
 import { type Role, roleNames } from "@packetwatch/contracts";
 import { type Command, InvalidArgumentError, Argument, Option } from "commander";
 import { CliError } from "../cli-error.ts";
@@ -31,7 +32,7 @@ export function keysCommand(program: Command): void {
     .addArgument(new Argument("<role>", "what it may do").choices(roleNames))
     .addArgument(new Argument("<name>", "the name of the key").argParser(keyName))
     .description("make one more key of a role, such as one for each host")
-    .option("--host <host>", "the host (PW_HOST) that it may speak for; without it, any")
+    .option("--host <host>", "the host (PW_HOST) that it may speak for; without it, any", hostName)
     .addOption(ownerOption())
     .addOption(jsonOption())
     .action(add);
@@ -137,4 +138,12 @@ function folderArgument(text: string): string {
 function keyName(text: string): string {
   if (KEY_NAME.test(text)) return text;
   throw new InvalidArgumentError("It is letters, digits, dashes and underscores, at most 64.");
+}
+
+/** A key for another name than a service can have would let nobody in. */
+function hostName(text: string): string {
+  if (HOST_NAME.test(text)) return text;
+  throw new InvalidArgumentError(
+    "It is letters, digits, dots, dashes and underscores, at most 253, as in PW_HOST.",
+  );
 }

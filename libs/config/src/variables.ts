@@ -298,12 +298,15 @@ const metrics = {
   },
 } as const satisfies Record<string, Variable>;
 
+/** What PW_HOST may hold. */
+export const HOST_NAME = /^[A-Za-z0-9_.-]{1,253}$/;
+
 const everyService = {
   host: {
     name: "PW_HOST",
     field: text(
       "a host name: letters, digits, dots, dashes and underscores, at most 253",
-      /^[A-Za-z0-9_.-]{1,253}$/,
+      HOST_NAME,
     ),
     fallback: undefined,
     readBy: everyone,
