@@ -161,8 +161,8 @@ export class CapturePipeline {
       },
       onTurn: () => {
         events.onRead(records);
+        this.#pace.countTurn(performance.now(), records);
         records = 0;
-        this.#pace.countTurn(performance.now());
         this.#flushIdle(batcher);
         if (!this.#hasRoom()) this.#readers[index]?.hold();
       },

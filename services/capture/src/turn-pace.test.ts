@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { MAX_REST_MS, TurnPace } from "./turn-pace.ts";
+import { MAX_CROWDED_REST_MS, MAX_REST_MS, RATE_WINDOW_MS, TurnPace } from "./turn-pace.ts";
 
 const SHARDS = 64;
 const BURST = 64;
@@ -17,9 +17,10 @@ function spendSecond(pace: TurnPace, attemptsPerSecond: number): Outcome {
   const everyMs = SECOND_MS / attemptsPerSecond;
   let readMs = 0;
   for (let nowMs = everyMs; nowMs <= SECOND_MS;) {
-    const messages = Math.min(SHARDS, Math.floor((nowMs - readMs) / everyMs + 1e-6));
+    const attempts = Math.floor((nowMs - readMs) / everyMs + 1e-6);
+    const messages = Math.min(SHARDS, attempts);
     readMs = nowMs;
-    pace.countTurn(nowMs);
+    pace.countTurn(nowMs, attempts);
     for (let message = 0; message < messages; message++) pace.countMessage(nowMs);
     outcome.turns++;
     outcome.messages += messages;
@@ -34,7 +35,7 @@ describe("the pace of turns", () => {
   it("a scan's first attempts go at once, whatever their number of turns", () => {
     const pace = new TurnPace();
     for (let attempt = 0; attempt < 10; attempt++) {
-      pace.countTurn(0.1 * attempt);
+      pace.countTurn(0.1 * attempt, 1);
       pace.countMessage(0.1 * attempt);
       expect(pace.restMs(0.1 * attempt)).toBe(0);
     }
@@ -48,15 +49,54 @@ describe("the pace of turns", () => {
     });
   });
 
-  it.each([10_000, 100_000, 1_000_000])(
-    "%d attempts a second make no more than so many messages",
-    (rate) => {
-      const { messages, longestRestMs } = spendSecond(new TurnPace(), rate);
-      expect(messages).toBeLessThanOrEqual(BURST + (SECOND_MS / MAX_REST_MS + 1) * SHARDS);
-      expect(messages).toBeGreaterThan(3000);
-      expect(longestRestMs).toBeLessThanOrEqual(MAX_REST_MS);
-    },
-  );
+  it.each([
+    [10_000, MAX_REST_MS],
+    [100_000, MAX_REST_MS],
+    [200_000, MAX_CROWDED_REST_MS],
+    [1_000_000, MAX_CROWDED_REST_MS],
+  ])("%d attempts a second make a message for each shard every %d ms", (rate, restMs) => {
+    const { messages, longestRestMs } = spendSecond(new TurnPace(), rate);
+    const turnsUntilKnown = RATE_WINDOW_MS / MAX_REST_MS;
+    expect(messages).toBeLessThanOrEqual(
+      BURST + (SECOND_MS / restMs + turnsUntilKnown + 2) * SHARDS,
+    );
+    expect(messages).toBeGreaterThan((0.7 * SECOND_MS * SHARDS) / restMs);
+    expect(longestRestMs).toBe(restMs);
+  });
+
+  it("turns of two rings that follow each other count together", () => {
+    const pace = new TurnPace();
+    const rests = Array.from({ length: 20 }, (_, round) => {
+      const nowMs = 1000 + 16 * round;
+      for (const ringMs of [nowMs, nowMs + 0.5]) {
+        pace.countTurn(ringMs, 700);
+        for (let message = 0; message < 2 * SHARDS; message++) pace.countMessage(ringMs);
+      }
+      return pace.restMs(nowMs + 0.5);
+    });
+    expect(Math.max(...rests)).toBe(MAX_REST_MS);
+  });
+
+  it("bursts of what isn't many in the long run make no flood", () => {
+    const pace = new TurnPace();
+    const rests = Array.from({ length: 100 }, (_, round) => {
+      const nowMs = 1000 + 16 * round;
+      pace.countTurn(nowMs, round % 2 === 0 ? 3200 : 0);
+      for (let message = 0; message < 2 * SHARDS; message++) pace.countMessage(nowMs);
+      return pace.restMs(nowMs);
+    });
+    expect(Math.max(...rests)).toBe(MAX_REST_MS);
+  });
+
+  it("a flood is forgotten a window after it has ended", () => {
+    const pace = new TurnPace();
+    spendSecond(pace, 1_000_000);
+    const nowMs = SECOND_MS + 2 * RATE_WINDOW_MS;
+    pace.countTurn(nowMs - RATE_WINDOW_MS, 1);
+    pace.countTurn(nowMs, 1);
+    for (let message = 0; message < 2 * SHARDS; message++) pace.countMessage(nowMs);
+    expect(pace.restMs(nowMs)).toBe(MAX_REST_MS);
+  });
 
   it("what was spent is paid for with the longest rest", () => {
     const pace = new TurnPace();
