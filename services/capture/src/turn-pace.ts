@@ -12,7 +12,7 @@ const CROWDED_MESSAGES_PER_MS = 2;
 
 /** From so many SYNs a millisecond on, the rings are crowded. */
 const CROWDED_SYNS_PER_MS = 150;
-/** Over so long at least: what comes in bursts is less than a burst, and turns of several rings follow each other closely. */
+/** Over so long at least: a burst is no flood yet, and turns of several rings follow each other closely. */
 export const RATE_WINDOW_MS = 100;
 
 /** What is spent at once after a quiet time, before the first rest. */
